@@ -1,0 +1,35 @@
+import { readFile as read, writeFile as write } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const maxFileBytes = 16 * 1024 * 1024
+const pollMs = 20
+
+/** The content of a file as base64. */
+export async function readFile({ path }) {
+  const data = await read(path)
+  if (data.length > maxFileBytes) throw new RangeError(`${path} has more than ${maxFileBytes} bytes`)
+  return data.toString('base64')
+}
+
+/** Writes base64 `data`; `flag` as in fs.writeFile. */
+export async function writeFile({ path, data, mode = 0o644, flag = 'w' }) {
+  await write(path, Buffer.from(data, 'base64'), { mode, flag })
+}
+
+/** Resolves with the file's content as base64 once it exists and, if `contains` is given, holds that text. */
+export async function waitFile({ path, contains = '', timeoutMs }) {
+  const deadline = performance.now() + timeoutMs
+  for (;;) {
+    const data = await read(path).catch((error) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
+      throw error
+    })
+    if (data?.includes(contains)) return data.toString('base64')
+    if (performance.now() > deadline) {
+      throw new Error(
+        `${path} ${data ? `does not contain ${JSON.stringify(contains)}` : 'is not there'} after ${timeoutMs} ms`,
+      )
+    }
+    await sleep(pollMs)
+  }
+}
