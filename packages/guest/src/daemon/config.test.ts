@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest'
+import { ConfigError, loadConfig, parseConfig } from './config.ts'
+
+function messageOf(text: string): string {
+  try {
+    parseConfig(text, 'snapsafed.toml')
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError)
+    return (error as Error).message
+  }
+  throw new Error('the configuration was accepted')
+}
+
+describe('the configuration', () => {
+  it('has a default for everything', () => {
+    expect(parseConfig('', 'snapsafed.toml')).toEqual({
+      daemon: { group: 'snapsafe', max_connections: 4096 },
+      watchers: { deadline: 10_000, max_deadline: 60_000, max_per_user: 1024 },
+      sources: { kmsg: 'auto' },
+      kernel_random: { mode: 'auto' },
+    })
+  })
+
+  it('reads durations with their units', () => {
+    const { watchers } = parseConfig('[watchers]\ndeadline = "250ms"\nmax_deadline = "2m"\n', 'f')
+    expect(watchers).toMatchObject({ deadline: 250, max_deadline: 120_000 })
+  })
+
+  it('names the key, the line and the known keys of a typo', () => {
+    expect(messageOf('# comment\n\n[watchers]\nmax_deadline = "60s"\ndeadlien = "10s"\n')).toBe(
+      'snapsafed.toml:5: unknown key "watchers.deadlien"; known here: deadline, max_deadline, max_per_user',
+    )
+  })
+
+  it.each([
+    ['an unknown table', '[wachters]\n', ':1: unknown key "wachters"'],
+    ['an unknown key of the top', 'x = 1\n', ':1: unknown key "x"'],
+    ['a dotted key', '\nsources.kmsq = "on"\n', ':2: unknown key "sources.kmsq"; known here: kmsg'],
+    ['a quoted key', '[sources]\n"kmsq" = "on"\n', ':2: unknown key "sources.kmsq"'],
+    ['a wrong type', '[daemon]\ngroup = 7\n', ':2: daemon.group: '],
+    ['a word that is no mode', '[sources]\nkmsg = "maybe"\n', ':2: sources.kmsg: '],
+    ['a duration without a unit', '[watchers]\ndeadline = "10"\n', 'with a unit'],
+    ['a deadline over the longest', '[watchers]\n\ndeadline = "2m"\n', ':3: watchers.deadline: deadline is'],
+    ['text that is not TOML', '[daemon]\ngroup = \n', ':2: '],
+    ['a table that is a value', 'daemon = 3\n', ':1: daemon: '],
+  ])('refuses %s', (_, text, message) => {
+    expect(messageOf(text)).toContain(message)
+  })
+
+  it('refuses a file that was named and is not there', () => {
+    expect(() => loadConfig('/nonexistent/snapsafed.toml')).toThrow(/cannot read the configuration .*ENOENT/)
+  })
+})

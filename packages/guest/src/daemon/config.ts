@@ -1,0 +1,125 @@
+import { readFileSync } from 'node:fs'
+import { parse, TomlError } from 'smol-toml'
+import { z } from 'zod'
+import { durationForm, parseDurationMs } from '../duration.ts'
+import { lineOfKey } from './config-lines.ts'
+
+export const defaultConfigPath = '/etc/snapsafe/snapsafed.toml'
+
+/** auto: where it can work. on: the daemon does not start without it. off: never. */
+const mode = z.enum(['auto', 'on', 'off'])
+
+const durationMs = z.string().transform((text, context) => {
+  const ms = parseDurationMs(text)
+  if (ms !== undefined) return ms
+  context.addIssue({ code: 'custom', message: `"${text}" is not ${durationForm}` })
+  return z.NEVER
+})
+
+const schema = z.strictObject({
+  daemon: z
+    .strictObject({
+      /** The group whose members may bump; it need not exist. */
+      group: z.string().min(1).default('snapsafe'),
+      /** Open connections, of everybody. */
+      max_connections: z.int().min(2).max(65_536).default(4096),
+    })
+    .prefault({}),
+  watchers: z
+    .strictObject({
+      /** For a watcher that asks for none. */
+      deadline: durationMs.prefault('10s'),
+      /** No generation waits longer than this for anybody. */
+      max_deadline: durationMs.prefault('60s'),
+      max_per_user: z.int().min(1).max(65_536).default(1024),
+    })
+    .refine(({ deadline, max_deadline }) => deadline <= max_deadline, {
+      message: 'deadline is longer than max_deadline; shorten it, or raise max_deadline',
+      path: ['deadline'],
+    })
+    .prefault({}),
+  sources: z
+    .strictObject({
+      kmsg: mode.default('auto'),
+    })
+    .prefault({}),
+  kernel_random: z
+    .strictObject({
+      /** auto: on where this is the system's own daemon, that is, where its runtime directory is the default one. */
+      mode: mode.default('auto'),
+    })
+    .prefault({}),
+})
+
+export type Config = z.output<typeof schema>
+
+/** The configuration cannot be used; the message names the file, the line, the key and what would be right. */
+export class ConfigError extends Error {
+  readonly code = 'ERR_SNAPSAFE_CONFIG'
+  override readonly name = 'ConfigError'
+}
+
+/** Reads a configuration file. A missing file is an error only where somebody named it. */
+export function loadConfig(path: string | undefined): Config {
+  const file = path ?? defaultConfigPath
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (path === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return parseConfig('', file)
+    throw new ConfigError(`cannot read the configuration ${file}: ${(error as Error).message}`)
+  }
+  return parseConfig(text, file)
+}
+
+/** Checks the text of a configuration file; `file` is for messages. */
+export function parseConfig(text: string, file: string): Config {
+  let document: unknown
+  try {
+    document = parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const [what = 'not valid TOML'] = error.message.split('\n')
+    throw new ConfigError(`${file}:${error.line}: ${what}`)
+  }
+  const result = schema.safeParse(document)
+  if (result.success) return result.data
+  throw new ConfigError(
+    result.error.issues.map((issue) => `${file}${describe(issue, text, document)}`).join('\n'),
+  )
+}
+
+function describe(issue: z.core.$ZodIssue, text: string, document: unknown): string {
+  if (issue.code === 'unrecognized_keys') {
+    const [key = ''] = issue.keys
+    const path = [...issue.path, key]
+    return `${at(text, path)} unknown key "${path.join('.')}"; known here: ${knownKeys(issue.path).join(', ')}`
+  }
+  const value = issue.path.reduce<unknown>(
+    (table, key) => (table as Record<PropertyKey, unknown> | undefined)?.[key],
+    document,
+  )
+  const got = issue.code === 'custom' ? '' : ` (it is ${JSON.stringify(value) ?? 'missing'})`
+  return `${at(text, issue.path)} ${issue.path.join('.')}: ${issue.message}${got}`
+}
+
+function at(text: string, path: readonly PropertyKey[]): string {
+  const line = lineOfKey(text, path.map(String))
+  return line === undefined ? ':' : `:${line}:`
+}
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  let type: unknown = schema
+  for (const key of path) type = unwrap((shapeOf(type) as Record<PropertyKey, unknown>)[key])
+  return Object.keys(shapeOf(type))
+}
+
+function shapeOf(type: unknown): object {
+  return (unwrap(type) as { shape: object }).shape
+}
+
+function unwrap(type: unknown): unknown {
+  let inner = type
+  while (inner instanceof z.ZodPrefault || inner instanceof z.ZodDefault) inner = inner.unwrap()
+  return inner
+}

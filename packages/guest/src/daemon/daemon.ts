@@ -1,0 +1,132 @@
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { loadNative, type NativeAddon } from 'snapsafe/native'
+import { createOrContinuePage, type PageWriter } from 'snapsafe/protocol'
+import { kmsgSource } from '../sources/kmsg.ts'
+import type { Source } from '../sources/source.ts'
+import { groupId } from '../system/group.ts'
+import { kernelRandomDoor } from '../system/kernel-random.ts'
+import { inheritedSocket, notifyServiceManager } from '../system/systemd.ts'
+import { version } from '../version.ts'
+import { beginning } from './beginning.ts'
+import type { Config } from './config.ts'
+import { recordGeneration } from './journal.ts'
+import { takeLock } from './lock.ts'
+import type { Log } from './log.ts'
+import { Manager } from './manager.ts'
+import { type DaemonPaths, isSystemDaemon } from './paths.ts'
+import { ApiServer } from './server.ts'
+import { startSources } from './start-sources.ts'
+import { readStateFile, stateToSave, writeStateFile } from './state-file.ts'
+
+/** The daemon cannot start here; the message says why and what to do. */
+export class StartError extends Error {
+  readonly code = 'ERR_SNAPSAFE_START'
+  override readonly name = 'StartError'
+}
+
+/** The composition: everything that the daemon consists of, from the lock to the last source. */
+export class Daemon {
+  readonly #closers: (() => void | Promise<void>)[]
+
+  private constructor(closers: (() => void | Promise<void>)[]) {
+    this.#closers = closers
+  }
+
+  /** Resolves when the page is there, the socket answers, and every restore from now on is seen. */
+  static async start(paths: DaemonPaths, config: Config, log: Log): Promise<Daemon> {
+    const addon = requireAddon()
+    makeRuntimeDir(paths.runtimeDir)
+    const daemon = new Daemon([])
+    const closeLater = (close: () => void | Promise<void>) => daemon.#closers.unshift(close)
+    try {
+      const lock = takeLock(addon, paths.lock)
+      closeLater(() => lock.close())
+      const { mode } = config.kernel_random
+      const ours = mode === 'on' || (mode === 'auto' && isSystemDaemon(paths.runtimeDir))
+      const kernelRandom = kernelRandomDoor(addon, ours)
+      if (!ours) log.info('kernel_random is off: this daemon leaves the random generator of the system alone')
+
+      const { page, created, repaired } = createOrContinuePage(paths.page, {
+        native: addon,
+        id: kernelRandom.drawId(),
+      })
+      closeLater(() => page.close())
+      const left = created ? undefined : readStateFile(paths.state)
+      const sources = enabledSources(config, addon)
+      const manager = new Manager({
+        addon,
+        page,
+        kernelRandom,
+        log,
+        state: beginning(page.snapshot(), left, config, addon.bootTimeNs()),
+        sources: sources.map(({ name }) => name),
+        memories: new Map(Object.entries(left?.sources ?? {})),
+        save: (state, memories) => writeStateFile(paths.state, stateToSave(state, memories)),
+        record: (state) => recordGeneration(paths.journal, state, log),
+      })
+      closeLater(() => manager.close())
+      tellBeginning(page, created, repaired, log)
+
+      const stopSources = await startSources(sources, config.sources, {
+        manager,
+        continued: !created,
+        log,
+        left,
+      })
+      closeLater(stopSources)
+      const server = new ApiServer({
+        addon,
+        manager,
+        config,
+        group: groupId(config.daemon.group),
+        service: { vendor: 'snapsafe', product: 'snapsafed', version, url: '' },
+        log,
+      })
+      const inherited = inheritedSocket()
+      await server.listen(paths.socket, inherited)
+      closeLater(async () => {
+        await server.close()
+        if (inherited === undefined) rmSync(paths.socket, { force: true })
+      })
+      notifyServiceManager(addon, `READY=1\nSTATUS=generation ${manager.state.generation}`)
+      closeLater(() => notifyServiceManager(addon, 'STOPPING=1'))
+      return daemon
+    } catch (error) {
+      await daemon.close()
+      throw error
+    }
+  }
+
+  /** Lets go of everything, the last taken first. The page stays: who has mapped it goes on reading it. */
+  async close(): Promise<void> {
+    for (let close = this.#closers.shift(); close; close = this.#closers.shift()) await close()
+  }
+}
+
+function requireAddon(): NativeAddon {
+  const { addon, reason } = loadNative()
+  if (addon) return addon
+  throw new StartError(`${reason}; without it the daemon cannot tell who calls it, nor reseed the kernel`)
+}
+
+function makeRuntimeDir(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+    chmodSync(path, 0o755)
+  } catch (error) {
+    throw new StartError(
+      `cannot use the runtime directory ${path}: ${(error as Error).message}; run as root, or name another with --runtime-dir`,
+    )
+  }
+}
+
+function enabledSources(config: Config, addon: NativeAddon): Source[] {
+  return config.sources.kmsg === 'off' ? [] : [kmsgSource(addon)]
+}
+
+function tellBeginning(page: PageWriter, created: boolean, repaired: boolean, log: Log): void {
+  const { generation, id } = page.snapshot()
+  const how = created ? 'begins with' : 'goes on with'
+  log.info(`${page.path} ${how} generation ${generation} (${id})`)
+  if (repaired) log.warning('the daemon before this one died while it wrote the page; the page was mended')
+}

@@ -1,0 +1,115 @@
+import { chmodSync, renameSync, rmSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import type { NativeAddon } from 'snapsafe/native'
+import {
+  dispatchTo,
+  generationInterface,
+  interfaceName,
+  type Methods,
+  ServerConnection,
+  type ServiceInfo,
+} from 'snapsafe/protocol'
+import { apiFor } from './api.ts'
+import { type Caller, identifyCaller } from './caller.ts'
+import type { Config } from './config.ts'
+import type { Log } from './log.ts'
+import type { Manager } from './manager.ts'
+
+/** The kernel caps it at net.core.somaxconn. Ten thousand watchers come back at once after a restart. */
+const backlog = 4096
+/** What others cannot use up: connections that are kept for root and the group. */
+const reservedConnections = 32
+/** A watcher confirms on a second connection, and a few calls more do no harm. */
+const connectionsBesideWatchers = 64
+
+export interface ServerOptions {
+  readonly addon: NativeAddon
+  readonly manager: Manager
+  readonly config: Config
+  readonly group: number | undefined
+  readonly service: ServiceInfo
+  readonly log: Log
+}
+
+/** The Varlink service on a Unix socket. */
+export class ApiServer {
+  readonly #options: ServerOptions
+  readonly #server: Server
+  readonly #connections = new Map<ServerConnection, Caller>()
+  readonly #perUser = new Map<number, number>()
+
+  constructor(options: ServerOptions) {
+    this.#options = options
+    this.#server = createServer((socket) => this.#accept(socket))
+  }
+
+  /** Begins to listen on `path`, or on a socket that a service manager has opened there. Rejects where it cannot. */
+  async listen(path: string, inherited: number | undefined): Promise<void> {
+    if (inherited !== undefined) return this.#listen({ fd: inherited, backlog })
+    // Under its own name only when everybody may connect: nobody meets a socket that refuses him.
+    const temporary = `${path}.new`
+    rmSync(temporary, { force: true })
+    await this.#listen({ path: temporary, backlog })
+    chmodSync(temporary, 0o666)
+    renameSync(temporary, path)
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    await Promise.all([...this.#connections.keys()].map((connection) => connection.close()))
+    await closed
+  }
+
+  #listen(where: { fd: number; backlog: number } | { path: string; backlog: number }): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(where, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', (error) => this.#options.log.error(`the socket failed: ${error.message}`))
+        resolve()
+      })
+    })
+  }
+
+  #accept(socket: Socket): void {
+    const { addon, manager, config, group, service, log } = this.#options
+    let caller: Caller
+    try {
+      caller = identifyCaller(addon, socket, group)
+    } catch {
+      socket.destroy()
+      return
+    }
+    if (!this.#admit(caller)) {
+      log.warning(`process ${caller.pid} of user ${caller.uid} was turned away: too many connections`)
+      socket.destroy()
+      return
+    }
+    const connection = new ServerConnection(socket, {
+      interfaces: [generationInterface()],
+      service,
+      dispatch: dispatchTo<Methods>(apiFor({ manager, config, caller })),
+      internalErrorName: `${interfaceName}.Internal`,
+      protocolErrorName: `${interfaceName}.ProtocolError`,
+      onInternalError: (error, method) => log.error(`${method} failed: ${(error as Error)?.stack ?? error}`),
+      onClose: () => this.#forget(connection, caller),
+    })
+    this.#connections.set(connection, caller)
+    this.#perUser.set(caller.uid, (this.#perUser.get(caller.uid) ?? 0) + 1)
+  }
+
+  #admit({ uid, privileged }: Caller): boolean {
+    const { max_connections } = this.#options.config.daemon
+    const open = this.#connections.size
+    if (privileged) return open < max_connections
+    const perUser = this.#options.config.watchers.max_per_user + connectionsBesideWatchers
+    return open < max_connections - reservedConnections && (this.#perUser.get(uid) ?? 0) < perUser
+  }
+
+  #forget(connection: ServerConnection, { uid }: Caller): void {
+    this.#connections.delete(connection)
+    const left = (this.#perUser.get(uid) ?? 1) - 1
+    if (left > 0) this.#perUser.set(uid, left)
+    else this.#perUser.delete(uid)
+  }
+}

@@ -1,0 +1,103 @@
+import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { NativeAddon } from 'snapsafe/native'
+import type { KernelRandom } from 'snapsafe/protocol'
+
+/** A VMM's virtio-rng answers in well under this; a guest without one must not wait longer for its next generation. */
+const hardwareDeadlineMs = 250
+/** What is asked of each generator: twice the 32 bytes of the kernel's ChaCha key. */
+const seedBytes = 64
+/** No more credit than a full key: kernels before 5.18 reseed only from a pool that was credited with at least 128 bits. */
+const creditBits = 256
+
+export interface KernelRandomDoor {
+  /**
+   * Mixes bytes that no other copy of this machine has into the kernel's pool and forces the reseed, so that what the
+   * kernel gives out from now on is this copy's own. Never rejects: what could not be done is in `kernelRandom` and `detail`.
+   */
+  makeUnique(): Promise<{ kernelRandom: KernelRandom; detail: string }>
+  /** 16 bytes of the kernel, as 32 hexadecimal digits; never from this process's own generator, which clones share. */
+  drawId(): string
+}
+
+/** The door to the kernel's generator. With `enabled` false it is only drawn from: it is not this daemon's to change. */
+export function kernelRandomDoor(addon: NativeAddon, enabled: boolean): KernelRandomDoor {
+  /** One read at a time: a generator that never answers holds one thread of the pool, not one for each generation. */
+  let reading: Promise<Buffer | undefined> | undefined
+
+  /** Bytes of /dev/hwrng (virtio-rng in a guest), or undefined where there is none or it does not answer in time. */
+  async function readHardwareGenerator(): Promise<Buffer | undefined> {
+    reading ??= readOnce('/dev/hwrng')
+      .catch(() => undefined)
+      .finally(() => {
+        reading = undefined
+      })
+    const answered = new AbortController()
+    try {
+      return await Promise.race([reading, delay(hardwareDeadlineMs, undefined, { signal: answered.signal })])
+    } finally {
+      answered.abort()
+    }
+  }
+
+  return {
+    async makeUnique() {
+      if (!enabled) {
+        return { kernelRandom: 'off', detail: 'kernel_random is off: the kernel was not made to reseed' }
+      }
+      const cpu = addon.cpuRandom(seedBytes)
+      const hardware = await readHardwareGenerator()
+      const unique = Buffer.concat([cpu ?? Buffer.alloc(0), hardware ?? Buffer.alloc(0)])
+      try {
+        reseed(addon, unique)
+      } catch (error) {
+        return { kernelRandom: 'failed', detail: `cannot reseed the kernel: ${(error as Error).message}` }
+      }
+      if (unique.length === 0) {
+        return {
+          kernelRandom: 'unproven',
+          detail:
+            'neither a CPU generator nor /dev/hwrng: nothing that is unique to this copy could be mixed in',
+        }
+      }
+      const from = [cpu && 'the CPU generator', hardware && '/dev/hwrng'].filter(Boolean).join(' and ')
+      return { kernelRandom: 'snapsafe', detail: `mixed in bytes of ${from}` }
+    },
+    drawId,
+  }
+}
+
+function reseed(addon: NativeAddon, unique: Uint8Array): void {
+  const fd = openSync('/dev/urandom', constants.O_RDWR)
+  try {
+    // The times differ between copies that run on; they are worth mixing in, and worth no credit.
+    const times = Buffer.from(`${process.hrtime.bigint()} ${Date.now()} ${addon.bootTimeNs()}`)
+    addon.addKernelEntropy(fd, times, 0)
+    if (unique.length > 0) addon.addKernelEntropy(fd, unique, Math.min(creditBits, unique.length * 8))
+    addon.reseedKernelRandom(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+async function readOnce(path: string): Promise<Buffer | undefined> {
+  const file = await open(path, 'r')
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(seedBytes), 0, seedBytes, null)
+    return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined
+  } finally {
+    await file.close()
+  }
+}
+
+function drawId(): string {
+  const fd = openSync('/dev/urandom', constants.O_RDONLY)
+  try {
+    const id = Buffer.alloc(16)
+    if (readSync(fd, id) !== id.length) throw new Error('/dev/urandom gave fewer than 16 bytes')
+    return id.toString('hex')
+  } finally {
+    closeSync(fd)
+  }
+}
