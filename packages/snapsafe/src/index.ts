@@ -1,0 +1,6 @@
+export { type Generation, generation } from './generation.ts'
+export { GenerationUnstableError, type GuardOptions, guard } from './guard.ts'
+export { onRestore, type RestoreEvent, type RestoreHook, type RestoreHookOptions } from './hooks.ts'
+export { type PerGenerationOptions, perGeneration } from './per-generation.ts'
+export type { Cause } from './protocol/interface.generated.ts'
+export { HookTimeoutError } from './run-hook.ts'

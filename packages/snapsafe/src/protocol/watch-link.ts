@@ -1,0 +1,143 @@
+import type { Methods, State, WatchEvent } from './interface.generated.ts'
+import { connectToDaemon, generationErrorName } from './interface.ts'
+import type { VarlinkClient } from './varlink/client.ts'
+
+const firstRetryMs = 100
+const lastRetryMs = 5000
+const connectTimeoutMs = 5000
+const confirmTimeoutMs = 10_000
+const maxConfirmAttempts = 5
+/** Answers to Confirm that stay the same however often it is asked. */
+const finalRefusals: ReadonlySet<string | undefined> = new Set([
+  'NoSuchWatcher',
+  'NotOwner',
+  'StaleGeneration',
+])
+
+export interface WatchLinkOptions {
+  /** The daemon's socket. */
+  readonly path: string
+  readonly name: string
+  readonly tracked: boolean
+  /** Asked at each connection. */
+  readonly deadlineMs: () => number | undefined
+  /** The generation that the watcher last adjusted to; asked at each connection. Undefined: whatever is current. */
+  readonly adjustedTo: () => number | undefined
+  /** Told of each event, in order; `outdated` as the daemon sees it. */
+  readonly onEvent: (event: WatchEvent, state: State, outdated: boolean) => void
+  /** Told when the connection is there, with undefined, and when it is lost or cannot be had, with why. */
+  readonly onLink: (problem: Error | undefined) => void
+}
+
+/**
+ * A watcher at the daemon that connects again whenever the connection is lost, with growing pauses, until it is closed. It
+ * does not keep the process alive. Whatever was missed meanwhile is told by the `registered` event of the next connection.
+ */
+export class WatchLink {
+  readonly #options: WatchLinkOptions
+  readonly #closed = new AbortController()
+  #client: VarlinkClient<Methods> | undefined
+  #watcher: string | undefined
+  #retryMs = firstRetryMs
+
+  constructor(options: WatchLinkOptions) {
+    this.#options = options
+    void this.#run()
+  }
+
+  /**
+   * Confirms a generation, or says with `failure` that it could not be adjusted to. Resolves to false where the daemon does
+   * not take it: the connection is gone (the next one says what was adjusted to), or the generation is of the past.
+   */
+  async confirm(generation: number, failure?: string): Promise<boolean> {
+    const watcher = this.#watcher
+    for (let attempt = 1; watcher !== undefined && watcher === this.#watcher; attempt++) {
+      try {
+        await this.#confirmOnce(watcher, generation, failure)
+        return true
+      } catch (error) {
+        if (finalRefusals.has(generationErrorName(error)) || attempt === maxConfirmAttempts) return false
+      }
+      await pause(firstRetryMs * 2 ** attempt, this.#closed.signal)
+    }
+    return false
+  }
+
+  /** The watcher owes nothing from now on. */
+  close(): void {
+    this.#closed.abort()
+    void this.#client?.close()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed.signal.aborted) {
+      let problem: Error
+      try {
+        await this.#watch()
+        problem = new Error('the daemon closed the connection')
+      } catch (error) {
+        problem = error as Error
+      }
+      void this.#client?.close()
+      this.#watcher = undefined
+      if (this.#closed.signal.aborted) return
+      this.#options.onLink(problem)
+      await pause(this.#retryMs, this.#closed.signal)
+      this.#retryMs = Math.min(lastRetryMs, this.#retryMs * 2)
+    }
+  }
+
+  async #watch(): Promise<void> {
+    const { name, tracked, deadlineMs, adjustedTo, onEvent, onLink } = this.#options
+    this.#client = await this.#connect()
+    const parameters = {
+      name,
+      tracked,
+      ...optional('deadlineMs', deadlineMs()),
+      ...optional('adjustedTo', adjustedTo()),
+    }
+    for await (const reply of this.#client.stream('Watch', parameters, { signal: this.#closed.signal })) {
+      if (reply.event === 'registered') {
+        // Until here the process is kept alive, so that it can be watching before it does something else.
+        this.#client.unref()
+        this.#watcher = reply.watcher
+        this.#retryMs = firstRetryMs
+        onLink(undefined)
+      }
+      onEvent(reply.event, reply.state, reply.outdated)
+    }
+  }
+
+  async #confirmOnce(watcher: string, generation: number, failure: string | undefined): Promise<void> {
+    // Replies come in the order of calls, and the reply to Watch never ends; so this goes by a connection of its own.
+    const client = await this.#connect()
+    try {
+      const parameters = { watcher, generation, ...(failure !== undefined && { failure }) }
+      await client.call('Confirm', parameters, { timeoutMs: confirmTimeoutMs })
+    } finally {
+      void client.close()
+    }
+  }
+
+  async #connect(): Promise<VarlinkClient<Methods>> {
+    const { signal } = this.#closed
+    return connectToDaemon(this.#options.path, { signal, connectTimeoutMs })
+  }
+}
+
+function optional<K extends string>(key: K, value: number | undefined): { [key in K]?: number } {
+  return value === undefined ? {} : ({ [key]: value } as { [key in K]: number })
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms)
+    timer.unref()
+    signal.addEventListener('abort', done, { once: true })
+    function done(): void {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+  })
+}
