@@ -16,12 +16,13 @@ export async function writeFile({ path, data, mode = 0o644, flag = 'w' }) {
   await write(path, Buffer.from(data, 'base64'), { mode, flag })
 }
 
-/** Resolves with the file's content as base64 once it exists and, if `contains` is given, holds that text. */
+/** Resolves with the file's content as base64 once it exists and, if `contains` is given, holds that text. A socket is empty. */
 export async function waitFile({ path, contains = '', timeoutMs }) {
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const data = await read(path).catch((error) => {
       if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
+      if (error.code === 'ENXIO') return Buffer.alloc(0)
       throw error
     })
     if (data?.includes(contains)) return data.toString('base64')

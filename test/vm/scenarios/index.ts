@@ -1,0 +1,6 @@
+import { inGuest } from './in-guest.ts'
+import type { Scenario } from './scenario.ts'
+import { unplannedClone } from './unplanned-clone.ts'
+
+/** All scenarios, in the order of the list. */
+export const scenarios: readonly Scenario[] = [unplannedClone, inGuest]

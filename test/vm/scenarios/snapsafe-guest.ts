@@ -1,0 +1,33 @@
+import type { State, Watcher } from 'snapsafe/protocol'
+import type { Guest } from '../framework/guest.ts'
+import { guestPrograms } from './snapsafe-tree.ts'
+
+const commandTimeoutMs = 60_000
+/** For the daemon in the guest: an emulated machine takes its time. */
+const waitInGuest = '45s'
+const socket = '/run/snapsafe/io.snapsafe.Generation'
+
+/** Starts the daemon in a guest, as its system's own, and resolves when it answers. */
+export async function startDaemon(guest: Guest): Promise<void> {
+  await guest.start('snapsafed', ['node', guestPrograms.snapsafed])
+  await guest.waitFile(socket)
+}
+
+/** Runs the command `snapsafe` in a guest and gives its JSON; rejects if it does not end with 0. */
+export async function snapsafe<T>(guest: Guest, ...args: string[]): Promise<T> {
+  const argv = ['node', guestPrograms.snapsafe, ...args, '--json']
+  return JSON.parse(await guest.run(argv, { timeoutMs: commandTimeoutMs }))
+}
+
+export interface AfterRestore {
+  readonly state: State
+  readonly watchers: readonly Watcher[]
+}
+
+/** Waits until a restored guest has left a generation and is ready, with everybody adjusted. */
+export async function untilReady(guest: Guest, from: number): Promise<AfterRestore> {
+  await snapsafe(guest, 'wait', '--for', 'generation', '--from', `${from}`, '--timeout', waitInGuest)
+  const state = await snapsafe<State>(guest, 'wait', '--timeout', waitInGuest)
+  const { watchers } = await snapsafe<{ watchers: Watcher[] }>(guest, 'watchers')
+  return { state, watchers }
+}
