@@ -43,6 +43,11 @@ const parts: readonly Part[] = [
     why: 'a form of text that the daemon and the command share',
   },
   {
+    part: 'packages/guest/src/version.ts',
+    may: [],
+    why: 'a number that the daemon and the command share',
+  },
+  {
     part: 'packages/guest/src/orchestrator',
     may: ['snapsafe/protocol'],
     why: 'the state machine does nothing and asks nobody, so that every order of events can be tried on it',
@@ -66,6 +71,7 @@ const parts: readonly Part[] = [
       'zod',
       'commander',
       'packages/guest/src/duration.ts',
+      'packages/guest/src/version.ts',
       'packages/guest/src/orchestrator',
       'packages/guest/src/sources',
       'packages/guest/src/system',
@@ -74,7 +80,14 @@ const parts: readonly Part[] = [
   },
   {
     part: 'packages/guest/src/cli',
-    may: ['snapsafe', 'snapsafe/protocol', 'snapsafe/native', 'commander', 'packages/guest/src/duration.ts'],
+    may: [
+      'snapsafe',
+      'snapsafe/protocol',
+      'snapsafe/native',
+      'commander',
+      'packages/guest/src/duration.ts',
+      'packages/guest/src/version.ts',
+    ],
     why: 'the command speaks with the daemon through the socket alone, like everybody else',
   },
   {
@@ -107,8 +120,9 @@ function partOf(file: string): Part | undefined {
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(root, file), 'utf8')
+  // Static imports and re-exports, whose clause has names, braces, commas and stars only; and imports as expressions.
   const found = text.matchAll(
-    /(?:^|\n)\s*(?:import|export)\b[^'";]*?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/g,
+    /(?:^|\n)\s*(?:import|export)\s+(?:[\w$*\s{},]+?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/g,
   )
   return [...found].map((match) => {
     const specifier = match[1] ?? match[2] ?? ''

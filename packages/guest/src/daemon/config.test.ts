@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { ConfigError, loadConfig, parseConfig } from './config.ts'
 
@@ -19,6 +20,11 @@ describe('the configuration', () => {
       sources: { kmsg: 'auto' },
       kernel_random: { mode: 'auto' },
     })
+  })
+
+  it('is documented by a file that has exactly the defaults', () => {
+    const documented = readFileSync(new URL('../../../../system/snapsafed.toml', import.meta.url), 'utf8')
+    expect(parseConfig(documented, 'snapsafed.toml')).toEqual(parseConfig('', 'snapsafed.toml'))
   })
 
   it('reads durations with their units', () => {
