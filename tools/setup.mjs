@@ -17,7 +17,7 @@ if (process.platform !== 'linux') fail('snapsafe is for Linux; build and test it
 
 if (packagesAreStale()) {
   // Its `prepare` script builds as well, but only after it has installed something.
-  run('npm packages', 'npm', ['ci', '--no-audit', '--no-fund'])
+  run('npm packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel', 'notice'])
 }
 run('build', 'npm', ['run', '--silent', 'build'])
 

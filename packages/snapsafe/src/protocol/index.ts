@@ -1,7 +1,15 @@
 export * from './interface.generated.ts'
 export { connectToDaemon, generationErrorName, generationInterface } from './interface.ts'
-export { openPage, type PageReader, type PageSnapshot } from './page.ts'
-export { createOrContinuePage, type PageWriter } from './page-writer.ts'
+export {
+  openPage,
+  PageBusyError,
+  PageClosedError,
+  PageForeignError,
+  type PageReader,
+  type PageSnapshot,
+  PageUnavailableError,
+} from './page.ts'
+export { createOrContinuePage, type OpenedPage, type PageChange, type PageWriter } from './page-writer.ts'
 export { defaultRuntimeDir, pageName, pagePath, runtimeDirOf, socketName, socketPath } from './paths.ts'
 export type { VarlinkClient } from './varlink/client.ts'
 export {
