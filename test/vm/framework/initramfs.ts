@@ -8,6 +8,7 @@ import { cachedEntry, cacheFolder } from './cache.ts'
 import { type CpioEntry, cpioArchive } from './cpio.ts'
 import { debianPackages } from './debian-packages.ts'
 import { bookwormBackports, trixie } from './debian-suite.ts'
+import { externalBuiltins } from './external-builtins.ts'
 import { type FileTree, parentFolders, readFileTrees } from './file-trees.ts'
 import { guestSystemEntries } from './guest-system.ts'
 import { readKernelModules } from './kernel-modules.ts'
@@ -16,7 +17,7 @@ import { type Progress, silent } from './progress.ts'
 import { sharedLibraries } from './shared-libraries.ts'
 
 /** Grows when the layout of the base archive changes. */
-const formatVersion = 1
+const formatVersion = 2
 
 /** What a guest always gets where its kernel has it as a module. */
 export const defaultModules = ['virtio_pci', 'virtio_console', 'qemu_fw_cfg', 'ptp_vmclock'] as const
@@ -83,6 +84,7 @@ async function baseEntries(parts: {
   names: string[]
 }): Promise<CpioEntry[]> {
   const libraries = await sharedLibraries(parts.node)
+  const builtins = await externalBuiltins(parts.node, libraries)
   const modules = await readKernelModules(parts.kernel, parts.names, parts.busybox)
   const order = modules.map(({ name }) => `/lib/modules/${name}.ko\n`).join('')
   return [
@@ -92,7 +94,7 @@ async function baseEntries(parts: {
     { kind: 'file', path: 'bin/busybox', mode: 0o755, data: await readFile(parts.busybox) },
     { kind: 'link', path: 'bin/sh', target: 'busybox' },
     { kind: 'file', path: 'usr/bin/node', mode: 0o755, data: await readFile(parts.node) },
-    ...(await readFileTrees(libraries.map((path) => ({ from: path, to: path })))),
+    ...(await readFileTrees([...libraries, ...builtins].map((path) => ({ from: path, to: path })))),
     ...modules.map(({ name, data }) => ({ kind: 'file', path: `lib/modules/${name}.ko`, data }) as const),
     { kind: 'file', path: 'lib/modules/order', data: Buffer.from(order) },
   ]
