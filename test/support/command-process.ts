@@ -27,7 +27,7 @@ export async function snapsafe(
   user: User = {},
 ): Promise<CommandEnded> {
   await using command = new CommandProcess(daemon, args, user)
-  return command.ended
+  return await command.ended
 }
 
 /** The command as a process that goes on. Ended by its own pid when it is disposed of. */
@@ -66,6 +66,10 @@ export class CommandProcess {
   /** The complete lines that it has printed so far. */
   get lines(): string[] {
     return this.#stdout.split('\n').slice(0, -1)
+  }
+
+  get stderr(): string {
+    return this.#stderr
   }
 
   /** Resolves with its lines when there are so many. */

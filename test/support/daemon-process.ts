@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Stream } from 'node:stream'
 import { connectToDaemon, defaultRuntimeDir, pagePath, socketPath } from 'snapsafe/protocol'
 import { eventually } from './eventually.ts'
 import { groupName } from './groups.ts'
@@ -12,6 +11,8 @@ export const daemonProgram = join(import.meta.dirname, '../../packages/guest/bin
 
 /** Starting takes a quarter of a second; the rest is for a loaded machine. */
 const startDeadlineMs = 20_000
+/** Of one try. */
+const answerTimeoutMs = 5000
 /** The daemon gives the peers of open connections one second. */
 const stopDeadlineMs = 10_000
 export interface DaemonOptions {
@@ -24,8 +25,6 @@ export interface DaemonOptions {
   readonly runtimeDir?: string
   readonly uid?: number
   readonly gid?: number
-  /** Given to it as descriptors from 3 on. */
-  readonly stdio?: readonly (Stream | number)[]
   /** A program and its arguments that the daemon's are appended to. Default: node. */
   readonly launcher?: readonly [string, ...string[]]
 }
@@ -53,7 +52,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<DaemonPr
 /** Starts a daemon that is to end by itself, and resolves with how it did. */
 export async function runDaemon(options: DaemonOptions = {}): Promise<Ended> {
   await using daemon = new DaemonProcess(options)
-  return daemon.ended()
+  return await daemon.ended()
 }
 
 /** A daemon as a process of its own. It is ended by its own pid, and never outlives the test. */
@@ -106,7 +105,9 @@ export class DaemonProcess {
         if (exitCode !== null || signalCode !== null) return 'ended'
         if (!existsSync(this.socket)) return undefined
         const client = await connectToDaemon(this.socket, {}).catch(() => undefined)
-        const reply = await client?.call('GetState', {}).catch(() => undefined)
+        const reply = await client
+          ?.call('GetState', {}, { timeoutMs: answerTimeoutMs })
+          .catch(() => undefined)
         await client?.close()
         return reply && 'answers'
       },
@@ -155,13 +156,13 @@ export class DaemonProcess {
   }
 
   #start(): [ChildProcess, Promise<Ended>] {
-    const { args = [], env, uid, gid, stdio = [], launcher = [process.execPath] } = this.#options
+    const { args = [], env, uid, gid, launcher = [process.execPath] } = this.#options
     const own = ['--runtime-dir', this.runtimeDir, '--state-dir', this.stateDir]
     const config = ['--config', this.configPath]
-    const [program, ...before] = launcher
-    const child = spawn(program, [...before, daemonProgram, ...own, ...config, ...args], {
+    const [program, ...leading] = launcher
+    const child = spawn(program, [...leading, daemonProgram, ...own, ...config, ...args], {
       env: { ...process.env, NOTIFY_SOCKET: undefined, JOURNAL_STREAM: undefined, ...env },
-      stdio: ['ignore', 'ignore', 'pipe', ...stdio],
+      stdio: ['ignore', 'ignore', 'pipe'],
       ...(uid !== undefined && { uid }),
       ...(gid !== undefined && { gid }),
     })

@@ -1,12 +1,21 @@
-import { existsSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+const command = join(import.meta.dirname, '../../packages/guest/bin/snapsafe.js')
+/** `nobody` on every Linux: the kernel's overflow user. */
+export const nobody = 65_534
 
 /** What a test may need beyond Node. The environment variable REQUIRE names those that must be there, separated by commas. */
 const needs = {
-  root: () => (process.getuid?.() === 0 ? undefined : 'needs root'),
+  root: needsRoot,
   vm: () =>
     process.arch === 'x64' && existsSync('/etc/debian_version')
       ? undefined
       : 'needs an x86_64 Debian machine: guests are made of its packages',
+  users: needsUsers,
+  python3: () => missingProgram('python3'),
+  varlinkctl: () => missingProgram('varlinkctl'),
 } satisfies Record<string, () => string | undefined>
 
 export type Need = keyof typeof needs
@@ -24,4 +33,31 @@ export function lacking(...wanted: Need[]): string | undefined {
     return reason
   }
   return undefined
+}
+
+function needsRoot(): string | undefined {
+  return process.getuid?.() === 0 ? undefined : 'needs root'
+}
+
+/** To run the command as somebody else, that one must be able to read it. */
+function needsUsers(): string | undefined {
+  if (needsRoot()) return 'needs root, to be other users'
+  const user = { uid: nobody, gid: nobody, cwd: '/' }
+  const { status } = spawnSync(process.execPath, [command, '--version'], user)
+  return status === 0 ? undefined : 'needs Node and this repository in folders that other users may enter'
+}
+
+function missingProgram(name: string): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  const found = folders.some((folder) => isExecutable(join(folder, name)))
+  return found ? undefined : `needs ${name}`
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -44,8 +44,9 @@ export class RawPeer {
       cwd: '/',
       ...user,
     })
-    // A Duplex of the two pipes; destroying it ends the child, whose input ends.
-    return new RawPeer(Duplex.from({ readable: child.stdout, writable: child.stdin }))
+    const pipes = Duplex.from({ readable: child.stdout, writable: child.stdin })
+    pipes.once('close', () => child.kill('SIGKILL'))
+    return new RawPeer(pipes)
   }
 
   private constructor(stream: Duplex) {

@@ -59,6 +59,15 @@ export class TestWatcher {
     }
   }
 
+  /** Resolves when a new generation of the daemon has reached it: it is served as ever. */
+  async isServed(): Promise<void> {
+    const { generation } = await bump(this.#socket)
+    for (;;) {
+      const { state } = await this.until('generation')
+      if (state.generation === generation) return
+    }
+  }
+
   /** Confirms, on a connection of its own as Varlink wants it. */
   async confirm(generation: number, failure?: string): Promise<void> {
     const parameters = { watcher: this.id, generation, ...(failure !== undefined && { failure }) }

@@ -75,7 +75,7 @@ function confirm(call: ServerCall<Methods['Confirm']['parameters']>, { manager, 
     nowUsec: manager.nowUsec(),
     id: watcher,
     generation,
-    ...(failure != null && { failure: failure.slice(0, maxFailureChars) }),
+    ...(failure != null && { failure: printable(failure.slice(0, maxFailureChars)) }),
   })
   call.reply({})
 }
@@ -104,8 +104,13 @@ async function bump(
       detail: `process ${caller.pid} of user ${caller.uid} asked for a new generation`,
       kernelReseeded: false,
     },
-    { ...(reason != null && { reason }), ...(minimum != null && { minimum }) },
+    { ...(reason != null && { reason: printable(reason) }), ...(minimum != null && { minimum }) },
   )
   await changed
   call.reply({ state: viewState(manager.state, caller) })
+}
+
+/** Texts of callers are shown on terminals, root's among them: without control characters, as names are. */
+function printable(text: string): string {
+  return text.replace(/\p{C}+/gu, ' ')
 }

@@ -4,18 +4,17 @@
  */
 export function lineOfKey(text: string, path: readonly string[]): number | undefined {
   let table: string[] = []
-  let header: number | undefined
   for (const [index, line] of text.split('\n').entries()) {
     const section = /^\s*\[\[?([^\]]+)\]/.exec(line)
     if (section) {
       table = keyParts(section[1] ?? '')
-      if (startsWith(table, path)) header ??= index + 1
+      if (startsWith(table, path)) return index + 1
       continue
     }
     const key = /^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_.\s-])+?)\s*=/.exec(line)
     if (key && startsWith([...table, ...keyParts(key[1] ?? '')], path)) return index + 1
   }
-  return header
+  return undefined
 }
 
 function keyParts(text: string): string[] {

@@ -21,8 +21,8 @@ const schema = z.strictObject({
     .strictObject({
       /** The group whose members may bump; it need not exist. */
       group: z.string().min(1).default('snapsafe'),
-      /** Open connections, of everybody. */
-      max_connections: z.int().min(2).max(65_536).default(4096),
+      /** Open connections, of everybody; 32 of them are kept for root and the group. */
+      max_connections: z.int().min(64).max(65_536).default(4096),
     })
     .prefault({}),
   watchers: z

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { loadNative, type NativeAddon } from 'snapsafe/native'
 import { createOrContinuePage, type PageWriter } from 'snapsafe/protocol'
 import { kmsgSource } from '../sources/kmsg.ts'
@@ -14,9 +14,13 @@ import { takeLock } from './lock.ts'
 import type { Log } from './log.ts'
 import { Manager } from './manager.ts'
 import { type DaemonPaths, isSystemDaemon } from './paths.ts'
-import { ApiServer } from './server.ts'
+import { ApiServer, temporarySocket } from './server.ts'
 import { startSources } from './start-sources.ts'
 import { readStateFile, stateToSave, writeStateFile } from './state-file.ts'
+
+const writableByOthersMask = 0o002
+/** unix(7): sun_path has 108 bytes, of which the last is NUL. */
+const maxSocketPathBytes = 107
 
 /** The daemon cannot start here; the message says why and what to do. */
 export class StartError extends Error {
@@ -35,7 +39,7 @@ export class Daemon {
   /** Resolves when the page is there, the socket answers, and every restore from now on is seen. */
   static async start(paths: DaemonPaths, config: Config, log: Log): Promise<Daemon> {
     const addon = requireAddon()
-    makeRuntimeDir(paths.runtimeDir)
+    makeRuntimeDir(paths)
     const daemon = new Daemon([])
     const closeLater = (close: () => void | Promise<void>) => daemon.#closers.unshift(close)
     try {
@@ -61,7 +65,14 @@ export class Daemon {
         state: beginning(page.snapshot(), left, config, addon.bootTimeNs()),
         sources: sources.map(({ name }) => name),
         memories: new Map(Object.entries(left?.sources ?? {})),
-        save: (state, memories) => writeStateFile(paths.state, stateToSave(state, memories)),
+        save: (state, memories) => {
+          try {
+            writeStateFile(paths.state, stateToSave(state, memories))
+          } catch (error) {
+            // The page is what counts; without the file, the next daemon takes what it does not know for a restore.
+            log.error(`cannot write ${paths.state}: ${(error as Error).message}`)
+          }
+        },
         record: (state) => recordGeneration(paths.journal, state, log),
       })
       closeLater(() => manager.close())
@@ -85,6 +96,8 @@ export class Daemon {
       const inherited = inheritedSocket()
       await server.listen(paths.socket, inherited)
       closeLater(async () => {
+        // First: a watcher whose connection is closed here has not left, and owes what it owed.
+        manager.close()
         await server.close()
         if (inherited === undefined) rmSync(paths.socket, { force: true })
       })
@@ -97,9 +110,20 @@ export class Daemon {
     }
   }
 
-  /** Lets go of everything, the last taken first. The page stays: who has mapped it goes on reading it. */
+  /**
+   * Lets go of everything, the last taken first. The page stays: who has mapped it goes on reading it. Rejects with the first
+   * failure, when the rest is let go of all the same.
+   */
   async close(): Promise<void> {
-    for (let close = this.#closers.shift(); close; close = this.#closers.shift()) await close()
+    const failures: unknown[] = []
+    for (let close = this.#closers.shift(); close; close = this.#closers.shift()) {
+      try {
+        await close()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
   }
 }
 
@@ -109,9 +133,14 @@ function requireAddon(): NativeAddon {
   throw new StartError(`${reason}; without it the daemon cannot tell who calls it, nor reseed the kernel`)
 }
 
-function makeRuntimeDir(path: string): void {
+function makeRuntimeDir({ runtimeDir: path, socket }: DaemonPaths): void {
   try {
+    // libuv would cut it off without a word, and bind another path.
+    if (Buffer.byteLength(temporarySocket(socket)) > maxSocketPathBytes)
+      throw new Error('its path is too long for a socket')
     mkdirSync(path, { recursive: true })
+    // A directory such as /tmp: others could put their own socket in our place, and its mode is not ours to change.
+    if ((statSync(path).mode & writableByOthersMask) !== 0) throw new Error('everybody may write to it')
     chmodSync(path, 0o755)
   } catch (error) {
     throw new StartError(

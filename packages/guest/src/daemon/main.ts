@@ -10,26 +10,29 @@ const exitConfig = 78
 
 const log = stderrLog()
 const options = readOptions(process.argv)
-let daemon: Daemon | undefined
+let starting: Promise<Daemon> | undefined
 
 try {
   const config = loadConfig(options.config)
   if (options.checkConfig) process.exit(0)
-  daemon = await Daemon.start(daemonPaths(options.runtimeDir, options.stateDir), config, log)
+  // From the first moment: a daemon that is stopped while it starts leaves no more behind than any other.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop())
+  starting = Daemon.start(daemonPaths(options.runtimeDir, options.stateDir), config, log)
+  await starting
 } catch (error) {
   const { code, message } = error as NodeJS.ErrnoException
   log.error(message)
   process.exit(code === 'ERR_SNAPSAFE_CONFIG' ? exitConfig : exitFailed)
 }
 
-const stop = (): void => {
-  daemon?.close().then(
-    () => process.exit(0),
-    (error: Error) => {
-      log.error(`while stopping: ${error.message}`)
-      process.exit(exitFailed)
-    },
-  )
+/** Ends the process, when it has started. A start that fails is reported above. */
+async function stop(): Promise<void> {
+  const daemon = await starting?.catch(() => undefined)
+  try {
+    await daemon?.close()
+    process.exit(0)
+  } catch (error) {
+    log.error(`while stopping: ${(error as Error).message}`)
+    process.exit(exitFailed)
+  }
 }
-process.once('SIGTERM', stop)
-process.once('SIGINT', stop)

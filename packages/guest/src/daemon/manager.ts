@@ -39,6 +39,7 @@ export class Manager {
   #state: OrchestratorState
   #merge: MergeState = new Map()
   #dispatching = false
+  #closed = false
   #timer: NodeJS.Timeout | undefined
   #lastId = 0
 
@@ -98,12 +99,15 @@ export class Manager {
 
   /** Keeps what a source wants to know when the daemon starts again. */
   remember(source: string, memory: SourceMemory): void {
+    // What was reported with it has not become a generation.
+    if (this.#closed) return
     this.#memories.set(source, memory)
     this.#save()
   }
 
   /** Hands an event to the state machine. Events that come while one is being handled wait for their turn. */
   dispatch(event: OrchestratorEvent): void {
+    if (this.#closed) return
     this.#events.push(event)
     if (this.#dispatching) return
     this.#dispatching = true
@@ -119,7 +123,9 @@ export class Manager {
     }
   }
 
+  /** Nothing changes any more, neither the state nor the page; the next daemon goes on from here. */
   close(): void {
+    this.#closed = true
     clearTimeout(this.#timer)
     this.#subscribers.clear()
   }

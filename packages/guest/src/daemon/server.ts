@@ -22,6 +22,11 @@ const reservedConnections = 32
 /** A watcher confirms on a second connection, and a few calls more do no harm. */
 const connectionsBesideWatchers = 64
 
+/** Where a socket is bound before it gets its name. */
+export function temporarySocket(path: string): string {
+  return `${path}.new`
+}
+
 export interface ServerOptions {
   readonly addon: NativeAddon
   readonly manager: Manager
@@ -47,7 +52,7 @@ export class ApiServer {
   async listen(path: string, inherited: number | undefined): Promise<void> {
     if (inherited !== undefined) return this.#listen({ fd: inherited, backlog })
     // Under its own name only when everybody may connect: nobody meets a socket that refuses him.
-    const temporary = `${path}.new`
+    const temporary = temporarySocket(path)
     rmSync(temporary, { force: true })
     await this.#listen({ path: temporary, backlog })
     chmodSync(temporary, 0o666)

@@ -14,7 +14,8 @@ export async function wait(
   call: ServerCall<Methods['Wait']['parameters'], Methods['Wait']['reply']>,
   { manager, caller }: ApiContext,
 ): Promise<void> {
-  const { for: what, from = manager.state.generation, timeoutMs } = call.parameters
+  const { for: what, timeoutMs } = call.parameters
+  const from = call.parameters.from ?? manager.state.generation
   if (timeoutMs != null && (timeoutMs < 0 || timeoutMs > maxTimeoutMs)) {
     throw serviceErrors.invalidParameter('timeoutMs')
   }

@@ -10,7 +10,11 @@ const firstListenFd = 3
 export function notifyServiceManager(addon: NativeAddon, message: string, env = process.env): void {
   const path = env.NOTIFY_SOCKET
   if (!path) return
-  addon.sendDatagram(path, Buffer.from(message))
+  try {
+    addon.sendDatagram(path, Buffer.from(message))
+  } catch (error) {
+    throw new Error(`cannot tell the service manager on ${path} (NOTIFY_SOCKET): ${(error as Error).message}`)
+  }
 }
 
 /** The descriptor of a socket that the service manager listens on for us (socket activation), or undefined. */

@@ -14,6 +14,8 @@ import { type PageFault, PageForeignError, PageUnavailableError } from './page-e
 import * as layout from './page-layout.ts'
 
 const pageMode = 0o444
+/** While it is being opened: the mode of a page keeps out its own writer too, unless that may override it (CAP_DAC_OVERRIDE). */
+const openingMode = 0o644
 const writableByOthersMask = 0o022
 
 /** An open page file, for reading and writing. The descriptor is the caller's. */
@@ -51,22 +53,44 @@ export function createPageFile(path: string, id: string, changedAtNs: bigint): P
  * PageUnavailableError if it may not be opened for writing.
  */
 export function continuePageFile(path: string): PageFile | undefined {
-  const flags = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY
   let fd: number
   try {
-    fd = openSync(path, flags)
+    fd = openForWriting(path)
   } catch (error) {
     const code = codeOf(error)
     if (code === 'ENOENT') return undefined
+    if (error instanceof PageForeignError) throw error
     if (code === 'ELOOP') throw new PageForeignError(path, 'symbolic link')
     // A directory, or a socket.
     if (code === 'EISDIR' || code === 'ENXIO') throw new PageForeignError(path, 'not a regular file')
     throw new PageUnavailableError(path, error)
   }
   const fault = findFault(fd)
-  if (fault === undefined) return { fd, created: false }
+  if (fault === undefined) {
+    fchmodSync(fd, pageMode)
+    return { fd, created: false }
+  }
   closeSync(fd)
   throw new PageForeignError(path, fault)
+}
+
+function openForWriting(path: string): number {
+  const flags = constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY
+  try {
+    return openSync(path, flags | constants.O_RDWR)
+  } catch (error) {
+    if (codeOf(error) !== 'EACCES') throw error
+  }
+  // By the descriptor and not by the name, which may lead elsewhere by then.
+  const fd = openSync(path, flags | constants.O_RDONLY)
+  try {
+    const fault = findFault(fd)
+    if (fault !== undefined) throw new PageForeignError(path, fault)
+    fchmodSync(fd, openingMode)
+    return openSync(`/proc/self/fd/${fd}`, constants.O_RDWR)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function findFault(fd: number): PageFault | undefined {

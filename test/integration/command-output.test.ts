@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CommandProcess, snapsafe } from '../support/command-process.ts'
+import { type DaemonProcess, startDaemon } from '../support/daemon-process.ts'
+import { eventually } from '../support/eventually.ts'
+import { bump, call, TestWatcher } from '../support/test-watcher.ts'
+
+let daemon: DaemonProcess
+beforeAll(async () => {
+  daemon = await startDaemon()
+})
+afterAll(() => daemon[Symbol.asyncDispose]())
+
+describe('standard output', () => {
+  it.each([
+    [['status']],
+    [['bump', '--reason', 'two\nlines']],
+    [['wait']],
+    [['wait', '--for', 'generation', '--from', '99999']],
+    [['watchers']],
+    [['doctor']],
+  ])('has one line of JSON and nothing else with --json: %j', async (args) => {
+    const ways = [
+      [...args, '--json'],
+      ['--json', ...args],
+    ]
+    for (const { stdout } of await Promise.all(ways.map((way) => snapsafe(daemon, way)))) {
+      expect(stdout).toMatch(/^\{[^\n]*\}\n$/)
+      expect(JSON.parse(stdout)).toBeTypeOf('object')
+    }
+  })
+
+  it('has a result only, and progress goes to standard error', async () => {
+    await using slow = await TestWatcher.join(daemon.socket, { name: 'in the way', tracked: true })
+    const { generation } = await bump(daemon.socket)
+    await using wait = new CommandProcess(daemon, ['wait', '--json'])
+    await eventually('the command tells of progress', async () => {
+      await using _ = await TestWatcher.join(daemon.socket, { tracked: true })
+      return wait.stderr.includes('watchers adjusted\n')
+    })
+    expect(wait.lines).toEqual([])
+    await slow.confirm(generation)
+    const { code, stdout, stderr } = await wait.ended
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^[^\n]*\n$/)
+    expect(JSON.parse(stdout)).toMatchObject({ generation, phase: 'running' })
+    expect(stderr).toMatch(/^(generation \d+, adjusting, command, \d+ of \d+ watchers adjusted\n)+$/)
+  })
+
+  it('stays empty where a command fails', async () => {
+    const { code, stdout, stderr } = await snapsafe({ runtimeDir: '/nonexistent' }, ['wait', '--json'])
+    expect({ code, stdout }).toEqual({ code: 7, stdout: '' })
+    expect(stderr).toMatch(/^snapsafe: [^\n]*\n$/)
+  })
+
+  it('has no control characters of other people in it', async () => {
+    await using watcher = await TestWatcher.join(daemon.socket, { name: 'mischievous', tracked: true })
+    const { generation } = await bump(daemon.socket)
+    await watcher.confirm(generation, 'cannot\u001b[2J\r\nroot: all is well\u009b')
+    for (const command of ['status', 'watchers']) {
+      const { stdout } = await snapsafe(daemon, [command])
+      expect(stdout).toContain('cannot [2J root: all is well')
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+      expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+    }
+  })
+
+  it('may be closed early by its reader', async () => {
+    await using watch = new CommandProcess(daemon, ['watch', '--name', 'unread'])
+    await watch.printed(1)
+    watch.stopReading()
+    await bump(daemon.socket)
+    const { code, stderr } = await watch.ended
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    await eventually('the daemon has forgotten the watcher', async () => {
+      const { watchers } = await call(daemon.socket, 'ListWatchers', {})
+      return watchers.every(({ name }) => name !== 'unread')
+    })
+  })
+})
+
+describe('doctor', () => {
+  const checks = ['daemon', 'page', 'addon', 'kernel-log', 'vmgenid-device', 'vmgenid-driver']
+  /** What this machine has or has not, whatever snapsafe does. */
+  const ofTheMachine = ['kernel-log', 'vmgenid-device', 'vmgenid-driver']
+
+  interface Finding {
+    readonly check: string
+    readonly verdict: string
+    readonly found: string
+    readonly advice?: string
+  }
+
+  it('--json names every check with its verdict and what was found', async () => {
+    const { code, stdout } = await snapsafe(daemon, ['doctor', '--json'])
+    const { ok, findings }: { ok: boolean; findings: Finding[] } = JSON.parse(stdout)
+    expect(findings.map(({ check }) => check)).toEqual(checks)
+    for (const finding of findings) {
+      expect(finding).toEqual({
+        check: expect.any(String),
+        verdict: expect.stringMatching(/^(ok|warning|failed|unknown)$/),
+        found: expect.stringMatching(/./),
+        ...(finding.advice !== undefined && { advice: expect.stringMatching(/./) }),
+      })
+      if (finding.verdict === 'failed') expect(finding.advice).toBeDefined()
+      if (!ofTheMachine.includes(finding.check)) expect(finding).toMatchObject({ verdict: 'ok' })
+    }
+    const failed = findings.filter(({ verdict }) => verdict === 'failed')
+    expect(ok).toBe(failed.length === 0)
+    // All that can be wrong here is the machine: a restore would not be seen on it, which is "not supported here".
+    expect(code).toBe(ok ? 0 : 5)
+  })
+
+  it('fails with 1 where the daemon is missing, and says what to do', async () => {
+    const { code, stdout, stderr } = await snapsafe({ runtimeDir: '/nonexistent' }, ['doctor', '--json'])
+    const { ok, findings }: { ok: boolean; findings: Finding[] } = JSON.parse(stdout)
+    expect({ code, ok }).toEqual({ code: 1, ok: false })
+    expect(findings[0]).toMatchObject({
+      check: 'daemon',
+      verdict: 'failed',
+      advice: expect.stringContaining('start it'),
+    })
+    expect(findings[1]).toMatchObject({ check: 'page', verdict: 'failed' })
+    expect(stderr).toMatch(/^snapsafe: failed: daemon, page/)
+  })
+})
