@@ -1,6 +1,7 @@
 import { inGuest } from './in-guest.ts'
+import { restoreWhileDown } from './restore-while-down.ts'
 import type { Scenario } from './scenario.ts'
 import { unplannedClone } from './unplanned-clone.ts'
 
 /** All scenarios, in the order of the list. */
-export const scenarios: readonly Scenario[] = [unplannedClone, inGuest]
+export const scenarios: readonly Scenario[] = [unplannedClone, restoreWhileDown, inGuest]

@@ -5,12 +5,20 @@ import { guestPrograms } from './snapsafe-tree.ts'
 const commandTimeoutMs = 60_000
 /** For the daemon in the guest: an emulated machine takes its time. */
 const waitInGuest = '45s'
-const socket = '/run/snapsafe/io.snapsafe.Generation'
+const startTimeoutMs = 60_000
 
-/** Starts the daemon in a guest, as its system's own, and resolves when it answers. */
-export async function startDaemon(guest: Guest): Promise<void> {
-  await guest.start('snapsafed', ['node', guestPrograms.snapsafed])
-  await guest.waitFile(socket)
+/** Starts the daemon in a guest, as its system's own, and resolves when it answers. `name` is what the agent calls it. */
+export async function startDaemon(guest: Guest, name = 'snapsafed'): Promise<void> {
+  await guest.start(name, ['node', guestPrograms.snapsafed])
+  const deadline = performance.now() + startTimeoutMs
+  // Its file may be that of a daemon that was killed: whether one answers, only asking tells.
+  for (;;) {
+    const { code, stderr } = await guest.exec(['node', guestPrograms.snapsafe, 'status'], {
+      timeoutMs: commandTimeoutMs,
+    })
+    if (code === 0) return
+    if (performance.now() > deadline) throw new Error(`snapsafed does not answer: ${stderr.trim()}`)
+  }
 }
 
 /** Runs the command `snapsafe` in a guest and gives its JSON; rejects if it does not end with 0. */
