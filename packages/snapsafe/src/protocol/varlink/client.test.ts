@@ -392,12 +392,15 @@ describe('a stream', () => {
 
 test('an unreferenced client lets its process end, with a call and a stream under way', async () => {
   await connect()
+  const module = (name: string) => JSON.stringify(fileURLToPath(new URL(name, import.meta.url)))
   const source = `
-    const { VarlinkClient } = await import(${JSON.stringify(fileURLToPath(new URL('client.ts', import.meta.url)))})
-    const client = await VarlinkClient.connect(${JSON.stringify(path)})
+    const { VarlinkClient } = await import(${module('client.ts')})
+    const { parseInterface } = await import(${module('idl/parse-interface.ts')})
+    const description = parseInterface(${JSON.stringify(description.text)})
+    const client = await VarlinkClient.connect(${JSON.stringify(path)}, { description })
     client.unref()
-    client.stream('Watch', { name: 'x' })
-    client.call('GetState', {}).catch(() => {})
+    client.stream('Count', { to: 1 })
+    client.call('Count', { to: 1 }).catch(() => {})
   `
   const args = ['--import', 'tsx', '--input-type=module', '--eval', source]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
