@@ -1,14 +1,18 @@
-import { enterGeneration, readGeneration } from './generation.ts'
+import { readGeneration } from './local-page.ts'
+import { enterGeneration } from './renewal.ts'
 
 /** More restores than this while one function runs are not bad luck: the function waits for something that they break. */
 const defaultAttempts = 8
 
 export interface GuardOptions {
-  /** How many times `fn` is run at most. Default 8. */
-  readonly attempts?: number
+  /** How many times `fn` is run at most; 1 or more. Default 8. */
+  readonly attempts?: number | undefined
   /** Stops between two runs; the result is then the signal's reason, thrown. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
+
+/** What a guarded function gives: its result as it is, or a promise of it for a promise or anything else with a `then`. */
+export type Guarded<T> = T extends PromiseLike<unknown> ? Promise<Awaited<T>> : T
 
 /** The generation moved during every run of a guarded function; the last result was thrown away. */
 export class GenerationUnstableError extends Error {
@@ -22,19 +26,28 @@ export class GenerationUnstableError extends Error {
  * generation. `fn` may return a promise; then the generation is checked when that settles. Since `fn` may run more than
  * once, it must not have given its result away. An error of `fn` is thrown on, unless the generation moved.
  */
-export function guard<T>(fn: (generation: number) => T, options: GuardOptions = {}): T {
-  return runGuarded(fn, options, () => {})
+export function guard<T>(fn: (generation: number) => T, options: GuardOptions = {}): Guarded<T> {
+  const { attempts = defaultAttempts } = options
+  if (typeof fn !== 'function') throw new TypeError('guard needs a function')
+  if (!(attempts >= 1)) throw new RangeError(`attempts is ${attempts}; it must be 1 or more`)
+  return runGuarded(fn, options, { mark() {}, drop() {} })
 }
 
-/**
- * As `guard`, and says in which generation the result was made: by a call of `mark` before it returns, or for a promise
- * when that settles, with undefined if it is rejected.
- */
+/** Follows the runs of a guarded function. */
+export interface GuardObserver<T> {
+  /** Told the generation of the result before it is returned, or for a promise when that settles; undefined: rejected. */
+  mark(generation: number | undefined): void
+  /** Told of each result that is thrown away because the generation moved. */
+  drop(value: Awaited<T>): void
+}
+
+/** As `guard`, with an observer. */
 export function runGuarded<T>(
   fn: (generation: number) => T,
-  { attempts = defaultAttempts, signal }: GuardOptions,
-  mark: (generation: number | undefined) => void,
-): T {
+  options: GuardOptions,
+  observer: GuardObserver<T>,
+): Guarded<T> {
+  const { attempts = defaultAttempts, signal } = options
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted()
     const before = enterGeneration()
@@ -46,64 +59,65 @@ export function runGuarded<T>(
       if (attempt >= attempts) throw unstable(attempts, error)
       continue
     }
-    if (isPromise(value)) {
-      return settle(value, before, fn, attempts - attempt, signal).then(
-        (made) => {
-          mark(made.generation)
-          return made.value
-        },
-        (error: unknown) => {
-          mark(undefined)
-          throw error
-        },
-      ) as T
+    if (isThenable(value)) {
+      const first = { value, generation: before, attempt }
+      return settle(first, fn, options, observer as GuardObserver<unknown>) as Guarded<T>
     }
     if (before === readGeneration()) {
-      mark(before)
-      return value
+      observer.mark(before)
+      return value as Guarded<T>
     }
+    observer.drop(value as Awaited<T>)
     if (attempt >= attempts) throw unstable(attempts)
   }
 }
 
+/** Goes on from the first run that gave a promise. */
 async function settle(
-  first: PromiseLike<unknown>,
-  firstGeneration: number,
+  first: { readonly value: unknown; readonly generation: number; readonly attempt: number },
   fn: (generation: number) => unknown,
-  attemptsLeft: number,
-  signal: AbortSignal | undefined,
-): Promise<{ value: unknown; generation: number }> {
-  let running: unknown = first
-  let before = firstGeneration
-  for (let left = attemptsLeft; ; left--) {
-    let failure: { error: unknown } | undefined
-    let value: unknown
-    try {
-      value = await running
-    } catch (error) {
-      failure = { error }
+  { attempts = defaultAttempts, signal }: GuardOptions,
+  observer: GuardObserver<unknown>,
+): Promise<unknown> {
+  let running = first.value
+  let before = first.generation
+  try {
+    for (let attempt = first.attempt; ; attempt++) {
+      const outcome = await settled(running)
+      if (before === readGeneration()) {
+        if ('error' in outcome) throw outcome.error
+        observer.mark(before)
+        return outcome.value
+      }
+      if ('value' in outcome) observer.drop(outcome.value)
+      if (attempt >= attempts) throw unstable(attempts, 'error' in outcome ? outcome.error : undefined)
+      signal?.throwIfAborted()
+      before = enterGeneration()
+      // Started inside the promise chain, so that a synchronous throw is looked at like a rejection.
+      running = new Promise((resolve) => resolve(fn(before)))
     }
-    if (before === readGeneration()) {
-      if (failure) throw failure.error
-      return { value, generation: before }
-    }
-    if (left <= 0) throw unstable(attemptsLeft + 1, failure?.error)
-    signal?.throwIfAborted()
-    before = enterGeneration()
-    // Started inside the promise chain, so that a synchronous throw is looked at like a rejection.
-    running = new Promise((resolve) => resolve(fn(before)))
+  } catch (error) {
+    observer.mark(undefined)
+    throw error
   }
 }
 
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  )
+async function settled(running: unknown): Promise<{ value: unknown } | { error: unknown }> {
+  try {
+    return { value: await running }
+  } catch (error) {
+    return { error }
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
+  return typeof (value as { then?: unknown }).then === 'function'
 }
 
 function unstable(attempts: number, cause?: unknown): GenerationUnstableError {
   return new GenerationUnstableError(
     `the generation moved during each of ${attempts} runs of a guarded function; make the function shorter, or raise attempts`,
-    { cause },
+    cause === undefined ? {} : { cause },
   )
 }

@@ -1,73 +1,21 @@
-import { channel } from 'node:diagnostics_channel'
 import { basename } from 'node:path'
 import { threadId } from 'node:worker_threads'
-import { generation, readGeneration, refreshPage, renewFor } from './generation.ts'
-import { settleProcessRandom } from './process-random.ts'
-import type { Cause, State } from './protocol/interface.generated.ts'
-import { runtimeDirOf, socketPath } from './protocol/paths.ts'
+import { addHook, adjust, budgetMs, removeHook } from './adjust.ts'
+import type { Hook, RestoreEvent, RestoreHook, RestoreHookOptions } from './hook.ts'
+import { findPage, readGeneration, runtimeDir } from './local-page.ts'
+import { socketPath } from './protocol/paths.ts'
 import { WatchLink } from './protocol/watch-link.ts'
-import { runHook } from './run-hook.ts'
+import { whenAborted } from './when-aborted.ts'
 
 const defaultTimeoutMs = 10_000
-/** How much of an error's message is told to the daemon. */
-const maxFailureChars = 500
+/** setTimeout takes no more. */
+const maxTimeoutMs = 2 ** 31 - 1
+/** The daemon takes no more. */
+const maxNameChars = 128
+/** Names are shown on terminals and in logs. */
+const unprintable = /\p{C}/u
 
-/** Publishes `{ name, generation, outcome: 'confirmed' | 'failed' | 'superseded', error? }` when a hook has ended. */
-export const hookChannel = channel('snapsafe:hook')
-
-/** What a hook is told of a restore. */
-export interface RestoreEvent {
-  /** The generation to adjust to. */
-  readonly generation: number
-  /** 32 hexadecimal digits, different in every clone; public. */
-  readonly id: string
-  /** The generation that this hook last adjusted to. */
-  readonly previous: number
-  readonly cause: Cause
-  /** Aborted when the hook's time is up, when a newer generation has come, or when the hook was closed. */
-  readonly signal: AbortSignal
-}
-
-export interface RestoreHookOptions {
-  /** Names the hook to those who wait for it. Default: the program's name and the number of the hook. */
-  readonly name?: string
-  /** How long the hook may take. Default 10,000 ms. */
-  readonly timeoutMs?: number
-  /** Removes the hook when aborted. */
-  readonly signal?: AbortSignal
-  /** Whether the machine waits for this hook before it is ready. Default true. */
-  readonly tracked?: boolean
-}
-
-/** A registered hook. */
-export interface RestoreHook {
-  readonly name: string
-  /** Whether the daemon knows of the hook at this moment. */
-  readonly connected: boolean
-  /** Why it does not, at the last attempt. */
-  readonly problem: Error | undefined
-  /** Resolves when the daemon knows of the hook for the first time. It never rejects, and waits as long as there is no daemon. */
-  readonly registered: Promise<void>
-  /** Removes the hook; it owes nothing from now on. */
-  close(): void
-  [Symbol.dispose](): void
-}
-
-interface Hook extends Pick<RestoreHook, 'name'> {
-  readonly handler: (event: RestoreEvent) => unknown
-  readonly timeoutMs: number
-  readonly closed: AbortController
-  link: WatchLink
-  /** Undefined until the daemon has told the current generation to a process that has no page. */
-  adjustedTo: number | undefined
-  failed: { readonly generation: number; readonly message: string } | undefined
-}
-
-/** In the order of registration, which is the order in which they run. */
-const hooks = new Set<Hook>()
 let counter = 0
-/** The restore that hooks are being run for. */
-let running: { readonly generation: number; readonly superseded: AbortController } | undefined
 
 /**
  * Runs `handler` after each restore, when the kernel's and this thread's randomness are of this copy already. What the
@@ -75,7 +23,9 @@ let running: { readonly generation: number; readonly superseded: AbortController
  * timeout, is reported to the daemon, which names the hook. Hooks of a thread run one after another, in the order of their
  * registration. A restore that happened while the daemon was away is told when it is back.
  *
- * The hook does not keep the process alive. Without a daemon it waits for one; `generation.supported` says so.
+ * When a newer generation comes, hooks begin anew at once: a handler that goes on although its signal was aborted runs
+ * beside its successor. The hook does not keep the process alive, unless somebody waits for `registered` or the handler is
+ * running. Without a daemon it waits for one; `generation.supported` says so.
  */
 export function onRestore(
   handler: (event: RestoreEvent) => unknown,
@@ -83,53 +33,65 @@ export function onRestore(
 ): RestoreHook {
   const { timeoutMs = defaultTimeoutMs, tracked = true, signal } = options
   if (typeof handler !== 'function') throw new TypeError('onRestore needs a function')
-  if (!(timeoutMs > 0)) throw new RangeError(`timeoutMs is ${timeoutMs}; it must be over 0 milliseconds`)
+  checkTimeout(timeoutMs)
+  if (options.name !== undefined) checkName(options.name)
   signal?.throwIfAborted()
   counter += 1
   const name = options.name ?? defaultName(counter)
   const closed = new AbortController()
-  // A hook that is registered now has nothing to adjust: what it looks after was made in the generation of the page.
-  const adjustedTo = generation.supported ? readGeneration() : undefined
   let problem: Error | undefined
   let connected = false
-  let settleRegistered = () => {}
-  const registered = new Promise<void>((resolve) => {
-    settleRegistered = resolve
+  let known = false
+  let settleRegistered = { resolve: () => {}, reject: (_reason: unknown) => {} }
+  const registered = new Promise<void>((resolve, reject) => {
+    settleRegistered = { resolve, reject }
   })
-  const hook: Omit<Hook, 'link'> & { link?: WatchLink } = {
+  // Nobody has to look at it.
+  registered.catch(() => {})
+
+  const hook: Hook = {
     name,
     handler,
     timeoutMs,
-    closed,
-    adjustedTo,
+    closed: closed.signal,
+    // A hook that is registered now has nothing to adjust: what it looks after was made in the generation of the page.
+    adjustedTo: findPage() && readGeneration(),
     failed: undefined,
+    confirm: (generation, failure) => void link.confirm(generation, failure),
   }
-  hook.link = new WatchLink({
-    path: socketPath(runtimeDirOf()),
+  addHook(hook)
+  const link = new WatchLink({
+    path: socketPath(runtimeDir),
     name,
     tracked,
-    deadlineMs: () => budgetMs(hook as Hook),
+    deadlineMs: () => budgetMs(hook),
     adjustedTo: () => hook.adjustedTo,
-    onEvent: (event, state) => {
+    onEvent(event, state, outdated) {
       hook.adjustedTo ??= state.generation
-      if (event !== 'ready') void adjust(hook as Hook, state)
+      if (event !== 'ready') void adjust(hook, state, outdated)
     },
-    onLink: (lost) => {
+    onLink(lost) {
       connected = lost === undefined
       problem = lost
-      if (connected) settleRegistered()
+      // Neither a page nor a daemon: if it begins with another generation than the first, this missed a restore.
+      if (lost) hook.adjustedTo ??= 0
+      else {
+        known = true
+        settleRegistered.resolve()
+      }
     },
   })
-  hooks.add(hook as Hook)
+  const forget = signal && whenAborted(signal, close)
 
   function close(): void {
-    signal?.removeEventListener('abort', close)
-    hooks.delete(hook as Hook)
+    if (closed.signal.aborted) return
+    forget?.()
+    removeHook(hook)
     connected = false
-    closed.abort()
-    hook.link?.close()
+    closed.abort(signal?.aborted ? signal.reason : undefined)
+    link.close()
+    settleRegistered.reject(closed.signal.reason)
   }
-  signal?.addEventListener('abort', close, { once: true })
 
   return Object.freeze({
     name,
@@ -139,75 +101,30 @@ export function onRestore(
     get problem() {
       return problem
     },
-    registered,
+    get registered() {
+      if (!known) link.hold()
+      return registered
+    },
     close,
     [Symbol.dispose]: close,
   })
 }
 
-/** Runs all hooks for the generation of `state`, unless that is done or under way; `asker` is the one that was told. */
-async function adjust(asker: Hook, state: State): Promise<void> {
-  const target = state.generation
-  if (asker.failed?.generation === target) {
-    // The daemon that asks is another one than the one that was told.
-    void asker.link.confirm(target, asker.failed.message)
-    return
-  }
-  if (asker.adjustedTo === target || running?.generation === target) return
-  running?.superseded.abort(new Error('a newer generation came'))
-  const mine = { generation: target, superseded: new AbortController() }
-  running = mine
-  try {
-    refreshPage()
-    renewFor(target)
-    await settleProcessRandom()
-    for (const hook of hooks) {
-      if (mine.superseded.signal.aborted) return
-      if (hook.adjustedTo !== target) await adjustOne(hook, state, mine.superseded.signal)
-    }
-  } finally {
-    if (running === mine) running = undefined
-  }
+function checkTimeout(timeoutMs: number): void {
+  if (timeoutMs > 0 && timeoutMs <= maxTimeoutMs) return
+  throw new RangeError(
+    `timeoutMs is ${timeoutMs}; it must be over 0 and at most ${maxTimeoutMs} milliseconds`,
+  )
 }
 
-async function adjustOne(hook: Hook, state: State, superseded: AbortSignal): Promise<void> {
-  const { name, handler, timeoutMs, closed, link } = hook
-  const { generation: target, generationId: id, cause } = state
-  const event = { generation: target, id, previous: hook.adjustedTo ?? 0, cause }
-  const cancelled = AbortSignal.any([superseded, closed.signal])
-  const failure = await runHook(handler, event, timeoutMs, cancelled)
-  hookChannel.publish({
-    name,
-    generation: target,
-    outcome: failure?.outcome ?? 'confirmed',
-    ...(failure && { error: failure.error }),
-  })
-  if (failure?.outcome === 'superseded') return
-  if (failure) {
-    const message = String((failure.error as Error | undefined)?.message ?? failure.error).slice(
-      0,
-      maxFailureChars,
-    )
-    hook.failed = { generation: target, message }
-    void link.confirm(target, message)
-  } else {
-    hook.adjustedTo = target
-    hook.failed = undefined
-    void link.confirm(target)
-  }
-}
-
-/** What the daemon must grant a hook: its own time, and that of those which run before it. */
-function budgetMs(hook: Hook): number {
-  let ms = 0
-  for (const each of hooks) {
-    ms += each.timeoutMs
-    if (each === hook) break
-  }
-  return Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(ms))
+function checkName(name: string): void {
+  if (typeof name !== 'string') throw new TypeError('the name of a hook must be a string')
+  if (name.length > 0 && name.length <= maxNameChars && !unprintable.test(name)) return
+  throw new RangeError(`the name of a hook must have 1 to ${maxNameChars} printable characters`)
 }
 
 function defaultName(count: number): string {
-  const program = basename(process.argv[1] ?? process.execPath)
-  return threadId === 0 ? `${program}#${count}` : `${program}/${threadId}#${count}`
+  const suffix = threadId === 0 ? `#${count}` : `/${threadId}#${count}`
+  const program = basename(process.argv[1] ?? process.execPath).slice(0, maxNameChars - suffix.length)
+  return program.replaceAll(/\p{C}/gu, '?') + suffix
 }

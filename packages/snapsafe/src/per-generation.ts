@@ -1,13 +1,17 @@
 import { channel } from 'node:diagnostics_channel'
-import { readGeneration } from './generation.ts'
-import { runGuarded } from './guard.ts'
+import { type Guarded, runGuarded } from './guard.ts'
+import { readGeneration } from './local-page.ts'
 
 /** Publishes `{ error }` when a `discard` has thrown. */
-const discardFailedChannel = channel('snapsafe:discard-failed')
+export const discardFailedChannel = channel('snapsafe:discard-failed')
 
 export interface PerGenerationOptions<T> {
-  /** Takes the value of a past generation when its successor has been made: the place to wipe a key or close a pool. */
-  readonly discard?: (value: Awaited<T>) => void
+  /**
+   * Takes each value of a past generation once, soon after the factory was asked for its successor; also one that was
+   * thrown away because the generation moved while it was made. The place to wipe a key or close a pool. What it throws, or
+   * rejects with, goes to the diagnostics channel `snapsafe:discard-failed`.
+   */
+  readonly discard?: ((value: Awaited<T>) => unknown) | undefined
 }
 
 /**
@@ -16,46 +20,54 @@ export interface PerGenerationOptions<T> {
  *
  * Where `factory` returns a promise, all calls get the same promise until it settles, even across a restore: it settles to
  * a value of the generation in which it settles. A rejection is not kept: the next call tries again.
+ *
+ * `factory` runs under a guard, so it may run more than once for a value. It must not ask for that very value: that throws,
+ * and after an `await` it would wait for itself.
  */
 export function perGeneration<T>(
   factory: (generation: number) => T,
   options: PerGenerationOptions<T> = {},
-): () => T {
-  let value: T | undefined
+): () => Guarded<T> {
+  const { discard } = options
+  if (typeof factory !== 'function') throw new TypeError('perGeneration needs a function')
+  let value: Guarded<T> | undefined
   /** undefined: there is no value. 'pending': it is being made, or a promise that has not settled. */
   let madeIn: number | 'pending' | undefined
   let making = false
 
-  function make(): T {
-    const old = madeIn === undefined ? undefined : { value: value as T }
+  function make(): Guarded<T> {
+    const old = madeIn === undefined ? undefined : { value: value as Guarded<T> }
     madeIn = 'pending'
     making = true
     try {
-      value = runGuarded(factory, {}, (generation) => {
-        madeIn = generation
-        if (generation === undefined) value = undefined
-      })
+      value = runGuarded(factory, {}, { mark, drop })
     } catch (error) {
       madeIn = undefined
       value = undefined
       throw error
     } finally {
       making = false
-      if (old && options.discard) discardLater(old.value, options.discard)
+      if (old) drop(old.value)
     }
     return value
   }
 
+  function mark(generation: number | undefined): void {
+    madeIn = generation
+    if (generation === undefined) value = undefined
+  }
+
+  /** What goes wrong in `discard` is not the business of the caller who asked for the new value. */
+  function drop(old: unknown): void {
+    if (!discard) return
+    void Promise.resolve(old)
+      .then((value) => discard(value as Awaited<T>))
+      .catch((error: unknown) => discardFailedChannel.publish({ error }))
+  }
+
   return () => {
     if (making) throw new Error('the factory of a perGeneration value asked for that very value')
-    if (madeIn === 'pending' || madeIn === readGeneration()) return value as T
+    if (madeIn === 'pending' || madeIn === readGeneration()) return value as Guarded<T>
     return make()
   }
-}
-
-/** What goes wrong in `discard` is not the business of the caller who asked for the new value. */
-function discardLater<T>(old: T, discard: (value: Awaited<T>) => void): void {
-  void Promise.resolve(old)
-    .then(discard)
-    .catch((error: unknown) => discardFailedChannel.publish({ error }))
 }

@@ -1,15 +1,10 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { promisify } from 'node:util'
 import { loadNative } from './native.ts'
 
 /** lib/internal/crypto/random.js, kBatchSize: one batch of UUIDs, the same in Node 20 to 26. */
 const cachedUuids = 128
 /** lib/internal/crypto/random.js: a cache of 6 KiB holds 1024 draws of 6 bytes, the same in Node 20 to 26. */
 const cachedInts = 1024
-
-const randomIntLater = promisify<number, number>(
-  randomInt as (max: number, done: (e: unknown, n: number) => void) => void,
-)
 
 /**
  * Makes the randomness of this thread new: OpenSSL (of the whole process) is reseeded from the kernel, and what
@@ -28,14 +23,24 @@ export function renewProcessRandom(): boolean {
 }
 
 /**
- * The rest of it, which has to wait: an asynchronous refill of randomInt's cache that was under way at the restore brings
- * old bytes when it ends. An asynchronous draw ends after it; then the cache is emptied once more.
+ * The rest of it, which has to wait: an asynchronous refill of randomInt's cache that was under way at the renewal brings
+ * old bytes when it ends, for all who draw after it. Resolves when it has ended and the cache was emptied once more.
  */
-export async function settleProcessRandom(): Promise<void> {
-  await randomIntLater(2)
-  drainInts()
+export function settleProcessRandom(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // An asynchronous draw waits for a refill only where it finds the cache empty. Of one more than the cache can hold,
+    // the last one does; there is never more than one refill under way.
+    for (let count = 0; count < cachedInts; count++) randomInt(2, ignore)
+    randomInt(2, (error) => {
+      if (error) return reject(error)
+      drainInts()
+      resolve()
+    })
+  })
 }
 
 function drainInts(): void {
   for (let count = 0; count < cachedInts; count++) randomInt(2)
 }
+
+function ignore(): void {}

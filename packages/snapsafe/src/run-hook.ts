@@ -1,4 +1,4 @@
-import type { RestoreEvent } from './hooks.ts'
+import type { RestoreEvent } from './hook.ts'
 
 /** Why a hook ended without having adjusted. */
 export interface HookFailure {

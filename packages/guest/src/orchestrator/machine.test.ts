@@ -186,6 +186,14 @@ describe('a daemon that begins while watchers were adjusting', () => {
     expect(play.confirm('1').announced).toEqual(['ready'])
   })
 
+  it('looks again at the end of that time, when the last that came back has confirmed before', () => {
+    const play = new Play(initial({ generation: 4, phase: 'adjusting', holdUntilUsec: 3_000_000 }))
+    play.join('1', { adjustedTo: 3 }).confirm('1')
+    expect(play.announced).toEqual([])
+    expect(play.effects).toContainEqual({ type: 'rearm' })
+    expect(nextWakeUsec(play.state)).toBe(3_000_000)
+  })
+
   it('is ready without them when their time has passed', () => {
     const play = new Play(initial({ generation: 4, phase: 'adjusting', holdUntilUsec: 3_000_000 }))
     expect(nextWakeUsec(play.state)).toBe(3_000_000)

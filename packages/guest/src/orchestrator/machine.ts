@@ -156,7 +156,10 @@ function settle(state: OrchestratorState, watchers: WatcherTable, nowUsec: numbe
     ]
   }
   const same = watchers.tracked === state.watchers.tracked && watchers.outdated === state.watchers.outdated
-  return [{ ...state, watchers }, same ? [] : [{ type: 'publish', change: 'counts' }]]
+  const effects: OrchestratorEffect[] = same ? [] : [{ type: 'publish', change: 'counts' }]
+  // The last that was waited for, before the time for others to come back is over: the deadline is that time now.
+  if (state.phase === 'adjusting' && watchers.pending === 0) effects.push({ type: 'rearm' })
+  return [{ ...state, watchers }, effects]
 }
 
 function indebt(watcher: WatcherRecord, nowUsec: number, deadlineMs: number): WatcherRecord {

@@ -1,9 +1,13 @@
 import type { Methods, State, WatchEvent } from './interface.generated.ts'
-import { connectToDaemon, generationErrorName } from './interface.ts'
+import { startPause } from './pause.ts'
 import type { VarlinkClient } from './varlink/client.ts'
 
+/** Loaded when the first hook connects: a process that only checks the page does not pay for the protocol. */
+const loadInterface = () => import('./interface.ts')
+
 const firstRetryMs = 100
-const lastRetryMs = 5000
+/** Under the time that a daemon which died while it was adjusting gives its watchers to come back (2 s). */
+const lastRetryMs = 1500
 const connectTimeoutMs = 5000
 const confirmTimeoutMs = 10_000
 const maxConfirmAttempts = 5
@@ -31,7 +35,8 @@ export interface WatchLinkOptions {
 
 /**
  * A watcher at the daemon that connects again whenever the connection is lost, with growing pauses, until it is closed. It
- * does not keep the process alive. Whatever was missed meanwhile is told by the `registered` event of the next connection.
+ * does not keep the process alive, but for a confirmation on its way and for `hold`. Whatever was missed meanwhile is told
+ * by the `registered` event of the next connection.
  */
 export class WatchLink {
   readonly #options: WatchLinkOptions
@@ -39,6 +44,8 @@ export class WatchLink {
   #client: VarlinkClient<Methods> | undefined
   #watcher: string | undefined
   #retryMs = firstRetryMs
+  #retryTimer: NodeJS.Timeout | undefined
+  #held = false
 
   constructor(options: WatchLinkOptions) {
     this.#options = options
@@ -56,11 +63,20 @@ export class WatchLink {
         await this.#confirmOnce(watcher, generation, failure)
         return true
       } catch (error) {
+        const { generationErrorName } = await loadInterface()
         if (finalRefusals.has(generationErrorName(error)) || attempt === maxConfirmAttempts) return false
       }
-      await pause(firstRetryMs * 2 ** attempt, this.#closed.signal)
+      await startPause(firstRetryMs * 2 ** attempt, this.#closed.signal).over
     }
     return false
+  }
+
+  /** Keeps the process alive until the daemon has registered the watcher, whether or not there is a daemon. */
+  hold(): void {
+    if (this.#closed.signal.aborted || this.#watcher !== undefined) return
+    this.#held = true
+    this.#client?.ref()
+    this.#retryTimer?.ref()
   }
 
   /** The watcher owes nothing from now on. */
@@ -82,7 +98,7 @@ export class WatchLink {
       this.#watcher = undefined
       if (this.#closed.signal.aborted) return
       this.#options.onLink(problem)
-      await pause(this.#retryMs, this.#closed.signal)
+      await this.#pauseBeforeRetry()
       this.#retryMs = Math.min(lastRetryMs, this.#retryMs * 2)
     }
   }
@@ -90,6 +106,7 @@ export class WatchLink {
   async #watch(): Promise<void> {
     const { name, tracked, deadlineMs, adjustedTo, onEvent, onLink } = this.#options
     this.#client = await this.#connect()
+    if (!this.#held) this.#client.unref()
     const parameters = {
       name,
       tracked,
@@ -98,7 +115,7 @@ export class WatchLink {
     }
     for await (const reply of this.#client.stream('Watch', parameters, { signal: this.#closed.signal })) {
       if (reply.event === 'registered') {
-        // Until here the process is kept alive, so that it can be watching before it does something else.
+        this.#held = false
         this.#client.unref()
         this.#watcher = reply.watcher
         this.#retryMs = firstRetryMs
@@ -106,6 +123,13 @@ export class WatchLink {
       }
       onEvent(reply.event, reply.state, reply.outdated)
     }
+  }
+
+  #pauseBeforeRetry(): Promise<void> {
+    const { timer, over } = startPause(this.#retryMs, this.#closed.signal)
+    if (this.#held) timer.ref()
+    this.#retryTimer = timer
+    return over
   }
 
   async #confirmOnce(watcher: string, generation: number, failure: string | undefined): Promise<void> {
@@ -121,23 +145,11 @@ export class WatchLink {
 
   async #connect(): Promise<VarlinkClient<Methods>> {
     const { signal } = this.#closed
+    const { connectToDaemon } = await loadInterface()
     return connectToDaemon(this.#options.path, { signal, connectTimeoutMs })
   }
 }
 
 function optional<K extends string>(key: K, value: number | undefined): { [key in K]?: number } {
   return value === undefined ? {} : ({ [key]: value } as { [key in K]: number })
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms)
-    timer.unref()
-    signal.addEventListener('abort', done, { once: true })
-    function done(): void {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-  })
 }

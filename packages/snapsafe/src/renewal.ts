@@ -1,0 +1,47 @@
+import { channel } from 'node:diagnostics_channel'
+import { pagesOpened, readGeneration } from './local-page.ts'
+import { renewProcessRandom, settleProcessRandom } from './process-random.ts'
+
+/** Publishes `{ generation, reseeded }` when this thread has made its randomness new. */
+export const renewedChannel = channel('snapsafe:renewed')
+
+/** The generation, and the page, that this thread's randomness belongs to. */
+let renewedFor: number | undefined
+let renewedOn = 0
+let reseeded = false
+let settling = Promise.resolve()
+
+// Who loads this late may have been restored before: what its OpenSSL holds is not known to be of this generation.
+// Nothing is settled here: whatever was under way before has ended while this was loaded.
+renew(readGeneration())
+
+/** The current generation, after making sure that this thread's randomness belongs to it. */
+export function enterGeneration(): number {
+  const current = readGeneration()
+  renewFor(current)
+  return current
+}
+
+/** Makes this thread's randomness new, unless that was done for this generation of this page already. */
+export function renewFor(current: number): void {
+  if (current === renewedFor && renewedOn === pagesOpened()) return
+  renew(current)
+  settling = settleProcessRandom()
+}
+
+/** Resolves when nothing that was under way at the last renewal can bring old randomness any more. */
+export function randomSettled(): Promise<void> {
+  return settling
+}
+
+/** Whether the last renewal has reached OpenSSL. */
+export function wasReseeded(): boolean {
+  return reseeded
+}
+
+function renew(current: number): void {
+  reseeded = renewProcessRandom()
+  renewedFor = current
+  renewedOn = pagesOpened()
+  renewedChannel.publish({ generation: current, reseeded })
+}

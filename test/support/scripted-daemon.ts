@@ -1,0 +1,126 @@
+import { createServer, type Server } from 'node:net'
+import {
+  dispatchTo,
+  generationInterface,
+  interfaceName,
+  type Methods,
+  type ServerCall,
+  ServerConnection,
+  type State,
+  socketPath,
+  VarlinkError,
+  type WatchEvent,
+} from 'snapsafe/protocol'
+import { eventually } from './eventually.ts'
+
+type WatchCall = ServerCall<Methods['Watch']['parameters'], Methods['Watch']['reply']>
+
+/** Time goes on from daemon to daemon. */
+let lastChangeUsec = 0
+
+/** A watcher that has asked to be registered; nothing is answered by itself. */
+export class ScriptedWatch {
+  readonly parameters: Methods['Watch']['parameters']
+  readonly id: string
+  readonly #call: WatchCall
+
+  constructor(call: WatchCall, id: string) {
+    this.#call = call
+    this.parameters = call.parameters
+    this.id = id
+  }
+
+  tell(event: WatchEvent, state: State, outdated: boolean): void {
+    this.#call.replyContinues({ watcher: this.id, event, outdated, state })
+  }
+}
+
+/** In place of a daemon, where a test needs an order of events that a real one gives only by chance. */
+export class ScriptedDaemon {
+  readonly watches: ScriptedWatch[] = []
+  readonly confirms: Methods['Confirm']['parameters'][] = []
+  /** Names of errors that answer the next confirmations. */
+  readonly refusals: string[] = []
+  readonly #server: Server
+  readonly #connections = new Set<ServerConnection>()
+
+  static async listen(runtimeDir: string): Promise<ScriptedDaemon> {
+    const daemon = new ScriptedDaemon()
+    await new Promise<void>((resolve, reject) => {
+      daemon.#server.once('error', reject).listen(socketPath(runtimeDir), resolve)
+    })
+    return daemon
+  }
+
+  private constructor() {
+    const dispatch = dispatchTo<Methods>({
+      Watch: async (call) => {
+        this.watches.push(new ScriptedWatch(call, String(this.watches.length + 1)))
+        await new Promise<void>((resolve) => call.signal.addEventListener('abort', () => resolve()))
+      },
+      Confirm: async (call) => {
+        this.confirms.push(call.parameters)
+        const refusal = this.refusals.shift()
+        const current = call.parameters.generation + 1
+        if (refusal) throw new VarlinkError(`${interfaceName}.${refusal}`, { current })
+        call.reply({})
+      },
+    })
+    this.#server = createServer((socket) => {
+      const connection = new ServerConnection(socket, {
+        interfaces: [generationInterface()],
+        service: { vendor: 'test', product: 'test', version: '0', url: '' },
+        dispatch,
+        internalErrorName: `${interfaceName}.Internal`,
+        onInternalError: () => {},
+        onClose: () => this.#connections.delete(connection),
+      })
+      this.#connections.add(connection)
+    })
+  }
+
+  /** The state of a generation, which begins later than all states before it. */
+  state(generation: number): State {
+    lastChangeUsec += 1
+    return {
+      generation,
+      generationId: generation.toString(16).padStart(32, '0'),
+      phase: 'adjusting',
+      cause: 'clone',
+      evidence: [],
+      kernelRandom: 'kernel',
+      changedAtUsec: lastChangeUsec,
+      trackedWatchers: 0,
+      outdatedWatchers: 0,
+      degraded: false,
+      missed: [],
+    }
+  }
+
+  /** The last watcher of this name, when at least `count` of that name have come. */
+  watch(name: string, count = 1): Promise<ScriptedWatch> {
+    return eventually(`${name} asks to be registered`, () => {
+      const found = this.watches.filter(({ parameters }) => parameters.name === name)
+      return found.length >= count ? found.at(-1) : undefined
+    })
+  }
+
+  /** The confirmations of a watcher, when there are so many. */
+  confirmed(watch: ScriptedWatch, count = 1): Promise<Methods['Confirm']['parameters'][]> {
+    return eventually(`${watch.parameters.name} confirms ${count} times`, () => {
+      const found = this.confirms.filter(({ watcher }) => watcher === watch.id)
+      return found.length >= count && found
+    })
+  }
+
+  /** Closes all connections, and goes on listening. */
+  async drop(): Promise<void> {
+    await Promise.all([...this.#connections].map((connection) => connection.close()))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    await this.drop()
+    await closed
+  }
+}
