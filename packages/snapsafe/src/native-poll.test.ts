@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { afterAll, beforeEach, expect, test, vi } from 'vitest'
 import { loadNative, type NativeAddon } from './native.ts'
@@ -47,6 +47,11 @@ function runScript(script: string): { status: number | null; out: string } {
   return { status: result.status, out: result.stdout + result.stderr }
 }
 
+/** Lets the event loop look at its descriptors a few times: what is to be called is called by then. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await setImmediate()
+}
+
 test('the callback comes again until what is there was read, and never after pollStop', async () => {
   const fd = openFifo()
   let calls = 0
@@ -54,16 +59,17 @@ test('the callback comes again until what is there was read, and never after pol
     expect(error).toBeUndefined()
     if (++calls === 3) readSync(fd, byte)
   })
-  await delay(10)
+  await turns()
   expect(calls).toBe(0)
   writeSync(fd, byte)
-  await delay(20)
+  await vi.waitUntil(() => calls === 3, { timeout: 10_000 })
+  await turns()
   expect(calls).toBe(3)
   writeSync(fd, byte)
   native.pollStop(poller)
   native.pollStop(poller)
   native.pollUnref(poller)
-  await delay(10)
+  await turns()
   expect(calls).toBe(3)
   closeSync(fd)
 })
@@ -107,7 +113,8 @@ test('a descriptor in error is reported once, as EBADF', async () => {
   const errors: (string | undefined)[] = []
   const poller = native.pollReadable(writing, (code) => errors.push(code))
   closeSync(reading)
-  await delay(20)
+  await vi.waitUntil(() => errors.length > 0, { timeout: 10_000 })
+  await turns()
   expect(errors).toEqual(['EBADF'])
   native.pollStop(poller)
   closeSync(writing)

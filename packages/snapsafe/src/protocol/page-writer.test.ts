@@ -4,7 +4,6 @@ import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { loadNative, type NativeAddon } from '../native.ts'
@@ -117,7 +116,6 @@ describe('publish', () => {
   test('is told by inotify', async () => {
     using page = create()
     const watcher = fs.watch(path)
-    await delay(20)
     const event = once(watcher, 'change', { signal: AbortSignal.timeout(2000) })
     page.publish({ phase: 'adjusting' })
     expect((await event)[0]).toBe('change')
@@ -128,8 +126,9 @@ describe('publish', () => {
     using page = create()
     const waiter = startFutexWaiter()
     await once(waiter.stdout as NonNullable<typeof waiter.stdout>, 'data')
-    // It says "waiting" right before the call.
-    await delay(100)
+    // It says "waiting" right before the call, in which it sleeps.
+    const isAsleep = () => /^State:\tS/m.test(fs.readFileSync(`/proc/${waiter.pid}/status`, 'utf8'))
+    await vi.waitUntil(isAsleep, { timeout: 10_000 })
     const output = once(waiter.stdout as NonNullable<typeof waiter.stdout>, 'data')
     page.publish({ generation: 1, id: otherId })
     expect(String((await output)[0])).toBe('woken 1\n')
