@@ -15,7 +15,6 @@ const needs = {
       : 'needs an x86_64 Debian machine: guests are made of its packages',
   users: needsUsers,
   python3: () => missingProgram('python3'),
-  varlinkctl: () => missingProgram('varlinkctl'),
 } satisfies Record<string, () => string | undefined>
 
 export type Need = keyof typeof needs
