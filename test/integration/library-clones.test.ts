@@ -3,7 +3,7 @@ import { CloneRig } from '../support/clone-process.ts'
 import { lacking } from '../support/needs.ts'
 import { TestPage } from '../support/test-page.ts'
 
-const want = lacking('root')
+const want = lacking('root', 'namespaces')
 const page = new TestPage()
 const rig = want ? undefined : new CloneRig()
 afterAll(() => {

@@ -7,7 +7,7 @@ import { LibraryProgram } from './library-program.ts'
 const compileTimeoutMs = 60_000
 const headers = join(import.meta.dirname, '../../node_modules/node-api-headers/include')
 /** Without a shell in between: the program is to be process 1 of its namespace. Its children end with it. */
-const launcher = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']
+const launcher = ['unshare', '--pid', '--fork', '--kill-child']
 
 /** Compiles the addon of clone-process.c into a directory of its own. Needs root to be of use, and a C compiler. */
 export class CloneRig {

@@ -14,6 +14,10 @@ const needs = {
       ? undefined
       : 'needs an x86_64 Debian machine: guests are made of its packages',
   users: needsUsers,
+  namespaces: () =>
+    spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0
+      ? undefined
+      : 'needs PID namespaces, which this container forbids',
   python3: () => missingProgram('python3'),
 } satisfies Record<string, () => string | undefined>
 
