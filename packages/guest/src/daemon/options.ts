@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { runtimeDirOf } from 'snapsafe/protocol'
 import { version } from '../version.ts'
 import { defaultConfigPath } from './config.ts'
-import { defaultStateDir } from './paths.ts'
+import { defaultStateDir, systemStateDir } from './paths.ts'
 
 export interface DaemonOptions {
   readonly runtimeDir: string
@@ -19,7 +19,10 @@ export function readOptions(argv: readonly string[]): DaemonOptions {
   const command = new Command('snapsafed')
     .description('Notices that this system was restored from a snapshot, and tells every process')
     .option('--runtime-dir <dir>', 'where the page and the socket are; SNAPSAFE_RUNTIME_DIR', runtimeDirOf())
-    .option('--state-dir <dir>', 'where the journal of generations is', defaultStateDir)
+    .option(
+      '--state-dir <dir>',
+      `where the journal of generations is (default: ${systemStateDir}; "state" in any other runtime directory)`,
+    )
     .option('--config <file>', `configuration (default: ${defaultConfigPath}, if it exists)`)
     .option('--check-config', 'check the configuration and end')
     .version(version)
@@ -27,13 +30,14 @@ export function readOptions(argv: readonly string[]): DaemonOptions {
     .parse(argv)
   const options = command.opts<{
     runtimeDir: string
-    stateDir: string
+    stateDir?: string
     config?: string
     checkConfig?: true
   }>()
+  const runtimeDir = resolve(options.runtimeDir)
   return {
-    runtimeDir: resolve(options.runtimeDir),
-    stateDir: resolve(options.stateDir),
+    runtimeDir,
+    stateDir: options.stateDir === undefined ? defaultStateDir(runtimeDir) : resolve(options.stateDir),
     config: options.config,
     checkConfig: options.checkConfig ?? false,
   }

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { defaultRuntimeDir, pageName, socketName } from 'snapsafe/protocol'
 
-export const defaultStateDir = '/var/lib/snapsafe'
+/** Of the system's own daemon. */
+export const systemStateDir = '/var/lib/snapsafe'
 
 /** Everything that the daemon touches, by name. */
 export interface DaemonPaths {
@@ -25,6 +26,11 @@ export function daemonPaths(runtimeDir: string, stateDir: string): DaemonPaths {
     state: join(runtimeDir, 'daemon.json'),
     journal: join(stateDir, 'generations.jsonl'),
   }
+}
+
+/** A trial leaves the system alone: what it would keep there goes with its own directory. */
+export function defaultStateDir(runtimeDir: string): string {
+  return isSystemDaemon(runtimeDir) ? systemStateDir : join(runtimeDir, 'state')
 }
 
 /** Whether this is the directory of the system's own daemon; any other is a trial, which leaves the system alone. */
