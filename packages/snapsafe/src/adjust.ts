@@ -10,7 +10,7 @@ import { runHook } from './run-hook.ts'
 const reportMs = 1000
 
 /** Publishes `{ name, generation, outcome: 'confirmed' | 'failed' | 'superseded', error? }` when a hook has ended. */
-export const hookChannel = channel('snapsafe:hook')
+const hookChannel = channel('snapsafe:hook')
 
 /** In the order of registration, which is the order in which they run. */
 const hooks = new Set<Hook>()

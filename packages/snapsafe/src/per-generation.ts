@@ -3,7 +3,7 @@ import { type Guarded, runGuarded } from './guard.ts'
 import { readGeneration } from './local-page.ts'
 
 /** Publishes `{ error }` when a `discard` has thrown. */
-export const discardFailedChannel = channel('snapsafe:discard-failed')
+const discardFailedChannel = channel('snapsafe:discard-failed')
 
 export interface PerGenerationOptions<T> {
   /**

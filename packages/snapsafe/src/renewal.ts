@@ -3,7 +3,7 @@ import { pagesOpened, readGeneration } from './local-page.ts'
 import { renewProcessRandom, settleProcessRandom } from './process-random.ts'
 
 /** Publishes `{ generation, reseeded }` when this thread has made its randomness new. */
-export const renewedChannel = channel('snapsafe:renewed')
+const renewedChannel = channel('snapsafe:renewed')
 
 /** The generation, and the page, that this thread's randomness belongs to. */
 let renewedFor: number | undefined

@@ -20,7 +20,7 @@ import { sharedLibraries } from './shared-libraries.ts'
 const formatVersion = 2
 
 /** What a guest always gets where its kernel has it as a module. */
-export const defaultModules = ['virtio_pci', 'virtio_console', 'qemu_fw_cfg', 'ptp_vmclock'] as const
+const defaultModules = ['virtio_pci', 'virtio_console', 'qemu_fw_cfg', 'ptp_vmclock'] as const
 
 /** What is in the initramfs. */
 export interface InitramfsOptions {

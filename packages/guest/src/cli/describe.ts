@@ -24,7 +24,7 @@ export function describeDegraded(state: State): string[] {
   return lines
 }
 
-export function describeWatcher({ name, pid, uid, owing, failure }: Watcher): string {
+function describeWatcher({ name, pid, uid, owing, failure }: Watcher): string {
   const why = { no: '', pending: ', pending', deadline: ', missed its deadline', failed: ', failed' }[owing]
   return `${name} (pid ${pid}, user ${uid}${why}${failure ? `: ${failure}` : ''})`
 }

@@ -32,7 +32,7 @@ export interface OrchestratorState {
   readonly limits: OrchestratorLimits
 }
 
-export interface OrchestratorLimits {
+interface OrchestratorLimits {
   /** The longest that one generation may wait for its watchers, whatever they ask for. */
   readonly maxDeadlineMs: number
 }

@@ -1,5 +1,5 @@
 /** ok: works. warning: works, but not as well as it could. failed: does not work. unknown: cannot be told from here. */
-export type Verdict = 'ok' | 'warning' | 'failed' | 'unknown'
+type Verdict = 'ok' | 'warning' | 'failed' | 'unknown'
 
 /** What one look found. Stable: `--json` prints it. */
 export interface Finding {

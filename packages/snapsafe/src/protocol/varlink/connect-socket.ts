@@ -2,7 +2,7 @@ import { createConnection, type Socket } from 'node:net'
 import { ConnectError, VarlinkTimeoutError } from './errors.ts'
 
 /** A local connect is immediate unless the service's backlog is full. */
-export const defaultConnectTimeoutMs = 5_000
+const defaultConnectTimeoutMs = 5_000
 
 export interface ConnectSocketOptions {
   readonly signal?: AbortSignal | undefined

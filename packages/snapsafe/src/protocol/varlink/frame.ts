@@ -6,7 +6,7 @@ import { nestsDeeperThan } from './nesting.ts'
 /** No call of ours comes near it; a server keeps at most this much of an unfinished message per connection. */
 export const defaultMaxMessageBytes = 64 * 1024
 /** Foreign objects are walked by recursion later (JSON.stringify, validators), which must not exhaust the stack. */
-export const maxMessageDepth = 64
+const maxMessageDepth = 64
 /** First size of the buffer for an unfinished message; it doubles from here, so copying stays linear. */
 const firstBufferBytes = 512
 

@@ -12,7 +12,7 @@ export interface TypeReference {
 }
 
 /** Reads one type and adds the names it uses to `references`. */
-export function parseType(scanner: Scanner, references: TypeReference[]): IdlType {
+function parseType(scanner: Scanner, references: TypeReference[]): IdlType {
   const offset = scanner.position()
   if (scanner.accept('?')) {
     const type = parseType(scanner, references)
