@@ -7,7 +7,7 @@ describe.concurrent('a configuration that cannot be used ends the start with 78,
     [
       'the key and the line of a typo',
       '# comment\n[watchers]\ndeadlin = "5s"\n',
-      ':3: unknown key "watchers.deadlin"; known here: deadline, max_deadline, max_per_user',
+      ':3: unknown key "watchers.deadlin"; known here: deadline, max_deadline, wait_for, max_per_user',
     ],
     [
       'the table of a typo',

@@ -15,7 +15,10 @@ export interface Generation {
    * rare time between a daemon that died while it wrote the page and the next one.
    */
   readonly id: string | undefined
-  /** Whether guards and values can learn of a restore, from the page. */
+  /**
+   * Whether guards and values can learn of a restore, from the page. A page outlives its daemon, so that a restart goes
+   * unnoticed; whether one is there at this moment, a hook's `connected` says.
+   */
   readonly supported: boolean
   /** Why not, and what would help; undefined where they can. */
   readonly reason: string | undefined

@@ -21,7 +21,8 @@ let counter = 0
  * Runs `handler` after each restore, when the kernel's and this thread's randomness are of this copy already. What the
  * handler returns is awaited, and is the confirmation that the machine waits for before it is ready; a rejection, or a
  * timeout, is reported to the daemon, which names the hook. Hooks of a thread run one after another, in the order of their
- * registration. A restore that happened while the daemon was away is told when it is back.
+ * registration. A restore that happened while the daemon was away is told when it is back. The daemon gives the hooks of a
+ * thread the sum of their times, and no more than its own `max_deadline` (60 s by default): who takes longer is named.
  *
  * When a newer generation comes, hooks begin anew at once: a handler that goes on although its signal was aborted runs
  * beside its successor. The hook does not keep the process alive, unless somebody waits for `registered` or the handler is

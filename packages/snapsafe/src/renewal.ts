@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import { pagesOpened, readGeneration } from './local-page.ts'
+import { findPage, pagesOpened, readGeneration } from './local-page.ts'
 import { renewProcessRandom, settleProcessRandom } from './process-random.ts'
 
 /** Publishes `{ generation, reseeded }` when this thread has made its randomness new. */
@@ -15,10 +15,14 @@ let settling = Promise.resolve()
 // Nothing is settled here: whatever was under way before has ended while this was loaded.
 renew(readGeneration())
 
-/** The current generation, after making sure that this thread's randomness belongs to it. */
+/**
+ * The current generation, after making sure that this thread's randomness belongs to it. Without a page nobody can know
+ * that, so it is made new each time.
+ */
 export function enterGeneration(): number {
   const current = readGeneration()
-  renewFor(current)
+  if (findPage() === undefined) renew(current)
+  else renewFor(current)
   return current
 }
 

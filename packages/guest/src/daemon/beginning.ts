@@ -3,8 +3,11 @@ import { beginWith, type OrchestratorState } from '../orchestrator/state.ts'
 import type { Config } from './config.ts'
 import type { DaemonState } from './state-file.ts'
 
-/** How long watchers of a daemon that died while they were adjusting have to come back, before `ready` is said without them. */
-const reconnectGraceMs = 2000
+/**
+ * How long the tracked watchers of the daemon before have to come back, before `ready` is said without them: more than the
+ * longest pause between two tries of the library (1.5 s), and the start of this daemon.
+ */
+const reconnectGraceMs = 2500
 
 /** The state to begin with: that of the page, with what the daemon before this one left to say about it. */
 export function beginning(
@@ -27,7 +30,7 @@ export function beginning(
     kernelRandom: about?.kernelRandom ?? (page.generation === 0 ? 'boot' : 'unproven'),
     changedAtUsec: Number(page.changedAtNs / 1000n),
     readyAtUsec: interrupted ? undefined : (about?.readyAtUsec ?? nowUsec),
-    holdUntilUsec: nowUsec + (interrupted ? reconnectGraceMs * 1000 : 0),
+    holdUntilUsec: nowUsec + (interrupted || page.trackedWatchers > 0 ? reconnectGraceMs * 1000 : 0),
     limits: { maxDeadlineMs: config.watchers.max_deadline },
   })
 }

@@ -1,10 +1,12 @@
-import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, rmSync, statSync } from 'node:fs'
 import { loadNative, type NativeAddon } from 'snapsafe/native'
 import { createOrContinuePage, type PageWriter } from 'snapsafe/protocol'
 import { kmsgSource } from '../sources/kmsg.ts'
-import type { Source } from '../sources/source.ts'
+import type { Source, SourceEvidence } from '../sources/source.ts'
 import { groupId } from '../system/group.ts'
 import { kernelRandomDoor } from '../system/kernel-random.ts'
+import { makeDirectory } from '../system/make-directory.ts'
+import { connectionLimit } from '../system/open-files.ts'
 import { inheritedSocket, notifyServiceManager } from '../system/systemd.ts'
 import { version } from '../version.ts'
 import { beginning } from './beginning.ts'
@@ -48,6 +50,7 @@ export class Daemon {
       const { mode } = config.kernel_random
       const ours = mode === 'on' || (mode === 'auto' && isSystemDaemon(paths.runtimeDir))
       const kernelRandom = kernelRandomDoor(addon, ours)
+      closeLater(() => kernelRandom.close())
       if (!ours) log.info('kernel_random is off: this daemon leaves the random generator of the system alone')
 
       const { page, created, repaired } = createOrContinuePage(paths.page, {
@@ -73,10 +76,16 @@ export class Daemon {
             log.error(`cannot write ${paths.state}: ${(error as Error).message}`)
           }
         },
+        fatal: (error) => {
+          log.error(`cannot go on: ${error.message}`)
+          // Whoever supervises starts another one, which finds what this one could not finish.
+          process.exit(1)
+        },
         record: (state) => recordGeneration(paths.journal, state, log),
       })
       closeLater(() => manager.close())
       tellBeginning(page, created, repaired, log)
+      if (repaired) manager.report(brokenPage)
 
       const stopSources = await startSources(sources, config.sources, {
         manager,
@@ -89,6 +98,7 @@ export class Daemon {
         addon,
         manager,
         config,
+        maxConnections: connectionLimit(config.daemon.max_connections, log),
         group: groupId(config.daemon.group),
         service: { vendor: 'snapsafe', product: 'snapsafed', version, url: '' },
         log,
@@ -138,9 +148,11 @@ function makeRuntimeDir({ runtimeDir: path, socket }: DaemonPaths): void {
     // libuv would cut it off without a word, and bind another path.
     if (Buffer.byteLength(temporarySocket(socket)) > maxSocketPathBytes)
       throw new Error('its path is too long for a socket')
-    mkdirSync(path, { recursive: true })
+    makeDirectory(path)
     // A directory such as /tmp: others could put their own socket in our place, and its mode is not ours to change.
-    if ((statSync(path).mode & writableByOthersMask) !== 0) throw new Error('everybody may write to it')
+    const { mode, uid } = statSync(path)
+    if ((mode & writableByOthersMask) !== 0) throw new Error('everybody may write to it')
+    if (uid !== 0 && uid !== process.geteuid?.()) throw new Error(`it belongs to user ${uid}`)
     chmodSync(path, 0o755)
   } catch (error) {
     throw new StartError(
@@ -151,6 +163,15 @@ function makeRuntimeDir({ runtimeDir: path, socket }: DaemonPaths): void {
 
 function enabledSources(config: Config, addon: NativeAddon): Source[] {
   return config.sources.kmsg === 'off' ? [] : [kmsgSource(addon)]
+}
+
+/** What a daemon that died while it wrote the page leaves: an id that may be of another generation than the number. */
+const brokenPage: SourceEvidence = {
+  source: 'page',
+  kind: 'edge',
+  cause: 'ambiguous',
+  detail: 'the daemon before this one died while it wrote the page',
+  kernelReseeded: false,
 }
 
 function tellBeginning(page: PageWriter, created: boolean, repaired: boolean, log: Log): void {

@@ -1,6 +1,7 @@
-import { appendFileSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { OrchestratorState } from '../orchestrator/state.ts'
+import { makeDirectory } from '../system/make-directory.ts'
 import type { Log } from './log.ts'
 
 /** Past this size the older half of the journal is dropped. */
@@ -56,7 +57,7 @@ function entryOf(state: OrchestratorState): JournalEntry {
 }
 
 function append(path: string, line: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  makeDirectory(dirname(path))
   appendFileSync(path, `${line}\n`, { mode: 0o644 })
   if (statSync(path).size <= maxJournalBytes) return
   const lines = readFileSync(path, 'utf8').split('\n')

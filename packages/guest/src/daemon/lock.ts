@@ -12,7 +12,7 @@ export class AlreadyRunningError extends Error {
  * The file is for root alone, since flock(2) asks for no more than an open descriptor.
  */
 export function takeLock(addon: NativeAddon, path: string): { close(): void } {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  const fd = openLock(path)
   if (!addon.tryLock(fd)) {
     closeSync(fd)
     const holder = readFileSync(path, 'utf8').trim()
@@ -23,4 +23,14 @@ export function takeLock(addon: NativeAddon, path: string): { close(): void } {
   ftruncateSync(fd)
   writeSync(fd, `${process.pid}\n`)
   return { close: () => closeSync(fd) }
+}
+
+function openLock(path: string): number {
+  try {
+    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  } catch (error) {
+    throw new Error(
+      `cannot use the lock ${path}: ${(error as Error).message}; remove what is there, or name another --runtime-dir`,
+    )
+  }
 }

@@ -8,6 +8,8 @@ const exitFailed = 1
 /** What a service manager takes as "do not start me again with this" (systemd.exec(5), EXIT_CONFIG). */
 const exitConfig = 78
 
+// A log that nobody reads any more is no reason to stop telling of restores.
+process.stderr.on('error', () => {})
 const log = stderrLog()
 const options = readOptions(process.argv)
 let starting: Promise<Daemon> | undefined

@@ -25,6 +25,8 @@ export interface ManagerOptions {
   readonly memories: ReadonlyMap<string, SourceMemory>
   /** Called when what the next daemon must know has changed. */
   readonly save: (state: OrchestratorState, memories: ReadonlyMap<string, SourceMemory>) => void
+  /** Called when a restore cannot be made a generation: only another daemon can help, which finds it again. */
+  readonly fatal: (error: Error) => void
   /** Called once for each generation, when it is ready. */
   readonly record: (state: OrchestratorState) => void
 }
@@ -47,7 +49,9 @@ export class Manager {
     this.#options = options
     this.#state = options.state
     this.#memories = new Map(options.memories)
-    options.page.publish(pageFields(this.#state))
+    // Not the counts: if this daemon dies before the watchers are back, the next one must know that there were some.
+    const { tracked: _, outdated: __, ...fields } = pageFields(this.#state)
+    options.page.publish(fields)
     this.#rearm()
   }
 
@@ -143,7 +147,7 @@ export class Manager {
   #do(effect: OrchestratorEffect): void {
     switch (effect.type) {
       case 'make-kernel-unique':
-        void this.#makeKernelUnique(effect.attempt, effect.kernelReseeded)
+        this.#makeKernelUnique(effect.attempt, effect.kernelReseeded).catch(this.#options.fatal)
         return
       case 'publish':
         this.#options.page.publish(pageFields(this.#state))
@@ -167,6 +171,8 @@ export class Manager {
     const made = kernelReseeded
       ? { kernelRandom: 'kernel' as const, detail: 'the kernel reseeded itself' }
       : await door.makeUnique()
+    // Nobody is told any more, and what is needed for it is being closed.
+    if (this.#closed) return
     const bad = made.kernelRandom === 'unproven' || made.kernelRandom === 'failed'
     log[bad ? 'error' : 'info'](`kernel random generator: ${made.detail}`)
     addon.reseedOpenSSL()

@@ -15,12 +15,13 @@ import type { Config } from './config.ts'
 import type { Log } from './log.ts'
 import type { Manager } from './manager.ts'
 
-/** The kernel caps it at net.core.somaxconn. Ten thousand watchers come back at once after a restart. */
+/** The kernel caps it at net.core.somaxconn. After a restart all watchers come back at once. */
 const backlog = 4096
 /** What others cannot use up: connections that are kept for root and the group. */
 const reservedConnections = 32
-/** A watcher confirms on a second connection, and a few calls more do no harm. */
+/** A few calls more do no harm. */
 const connectionsBesideWatchers = 64
+const turnedAwayEveryMs = 1000
 
 /** Where a socket is bound before it gets its name. */
 export function temporarySocket(path: string): string {
@@ -31,6 +32,8 @@ export interface ServerOptions {
   readonly addon: NativeAddon
   readonly manager: Manager
   readonly config: Config
+  /** Of everybody. */
+  readonly maxConnections: number
   readonly group: number | undefined
   readonly service: ServiceInfo
   readonly log: Log
@@ -42,6 +45,7 @@ export class ApiServer {
   readonly #server: Server
   readonly #connections = new Map<ServerConnection, Caller>()
   readonly #perUser = new Map<number, number>()
+  #turnedAwayAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: ServerOptions) {
     this.#options = options
@@ -86,7 +90,7 @@ export class ApiServer {
       return
     }
     if (!this.#admit(caller)) {
-      log.warning(`process ${caller.pid} of user ${caller.uid} was turned away: too many connections`)
+      this.#logTurnedAway(caller)
       socket.destroy()
       return
     }
@@ -103,12 +107,21 @@ export class ApiServer {
     this.#perUser.set(caller.uid, (this.#perUser.get(caller.uid) ?? 0) + 1)
   }
 
+  /** At most a line a second: whoever is turned away must not fill the log instead. */
+  #logTurnedAway({ pid, uid }: Caller): void {
+    const nowMs = performance.now()
+    if (nowMs - this.#turnedAwayAtMs < turnedAwayEveryMs) return
+    this.#turnedAwayAtMs = nowMs
+    this.#options.log.warning(`process ${pid} of user ${uid} was turned away: too many connections`)
+  }
+
   #admit({ uid, privileged }: Caller): boolean {
-    const { max_connections } = this.#options.config.daemon
+    const { maxConnections } = this.#options
     const open = this.#connections.size
-    if (privileged) return open < max_connections
-    const perUser = this.#options.config.watchers.max_per_user + connectionsBesideWatchers
-    return open < max_connections - reservedConnections && (this.#perUser.get(uid) ?? 0) < perUser
+    if (privileged) return open < maxConnections
+    // A watcher confirms on a second connection, and all of a user's may do so at once.
+    const perUser = 2 * this.#options.config.watchers.max_per_user + connectionsBesideWatchers
+    return open < maxConnections - reservedConnections && (this.#perUser.get(uid) ?? 0) < perUser
   }
 
   #forget(connection: ServerConnection, { uid }: Caller): void {

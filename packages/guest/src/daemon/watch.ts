@@ -5,6 +5,8 @@ import { apiError } from './api-error.ts'
 import { viewState } from './view.ts'
 
 const maxNameChars = 128
+/** u32, as on the page. */
+const maxGeneration = 2 ** 32 - 1
 
 /** Watch: registers, and tells of each generation and each ready until the connection is closed. */
 export async function watch(
@@ -12,10 +14,13 @@ export async function watch(
   { manager, config, caller }: ApiContext,
 ): Promise<void> {
   const { name, tracked, deadlineMs, adjustedTo } = call.parameters
-  const { deadline, max_deadline, max_per_user } = config.watchers
+  const { deadline, max_deadline, max_per_user, wait_for } = config.watchers
   // Names are shown on terminals and in logs.
   if (name.length === 0 || name.length > maxNameChars || /\p{C}/u.test(name)) {
     throw serviceErrors.invalidParameter('name')
+  }
+  if (adjustedTo != null && (adjustedTo < 0 || adjustedTo > maxGeneration)) {
+    throw serviceErrors.invalidParameter('adjustedTo')
   }
   if (deadlineMs != null && deadlineMs < 1) throw serviceErrors.invalidParameter('deadlineMs')
   // Whoever is privileged is limited by the number of connections alone: the services of a machine are mostly root's.
@@ -30,7 +35,7 @@ export async function watch(
     id,
     name,
     owner: { pid: caller.pid, uid: caller.uid },
-    tracked: tracked ?? false,
+    tracked: (tracked ?? false) && (wait_for === 'everybody' || caller.privileged),
     deadlineMs: Math.min(deadlineMs ?? deadline, max_deadline),
     adjustedTo: adjustedTo ?? manager.state.generation,
   })

@@ -108,7 +108,24 @@ describe('a restore', () => {
     const first = play.state.pending?.attempt ?? 0
     play.restore().unique(first)
     expect(play.state.generation).toBe(0)
-    expect(play.unique().state.generation).toBe(2)
+    expect(play.unique().state).toMatchObject({ generation: 2, evidence: [evidence, evidence] })
+  })
+
+  it('keeps the least generation that was asked for when another comes meanwhile', () => {
+    expect(new Play().restore({ minimum: 40 }).restore().unique().state.generation).toBe(40)
+  })
+
+  it('has no time of ready while it is adjusting', () => {
+    const play = new Play().join('1').restore().unique()
+    expect(play.state.readyAtUsec).toBeUndefined()
+    expect(play.confirm('1').state.readyAtUsec).toBe(play.nowUsec)
+  })
+
+  it('remembers no more signs than are of use', () => {
+    const play = new Play()
+    for (let count = 0; count < 100; count++) play.restore()
+    expect(play.unique().state).toMatchObject({ generation: 100 })
+    expect(play.state.evidence.length).toBeLessThanOrEqual(16)
   })
 
   it('while adjusting starts over, and confirmations of the old generation count for nothing', () => {
@@ -194,6 +211,14 @@ describe('a daemon that begins while watchers were adjusting', () => {
     expect(nextWakeUsec(play.state)).toBe(3_000_000)
   })
 
+  it('waits for them also where another restore is found meanwhile', () => {
+    const play = new Play(initial({ generation: 4, holdUntilUsec: 3_000_000 })).restore().unique()
+    expect(play.state).toMatchObject({ generation: 5, phase: 'adjusting', readyAtUsec: undefined })
+    play.join('1', { adjustedTo: 4 })
+    expect(play.wait(2000).announced).toEqual([])
+    expect(play.confirm('1').announced).toEqual(['ready'])
+  })
+
   it('is ready without them when their time has passed', () => {
     const play = new Play(initial({ generation: 4, phase: 'adjusting', holdUntilUsec: 3_000_000 }))
     expect(nextWakeUsec(play.state)).toBe(3_000_000)
@@ -234,33 +259,38 @@ describe('whatever happens', () => {
 
   it('the generation counts the restores, and ready is never said while a watcher is pending', () => {
     fc.assert(
-      fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-        const play = new Play()
-        let [restores, published] = [0, 0]
-        for (const act of actions) {
-          const before = play.state
-          act(play)
-          const { state, effects } = play
-          restores += state.attempts - before.attempts
-          expect(state.generation).toBeGreaterThanOrEqual(before.generation)
-          if (state.generation !== before.generation) {
-            published = restores
-            expect(before.pending).toBeDefined()
-            expect(state.generationId).not.toBe(before.generationId)
+      fc.property(
+        fc.array(action, { maxLength: 60 }),
+        fc.integer({ min: 0, max: 2_000_000 }),
+        (actions, holdUntilUsec) => {
+          const play = new Play(initial({ holdUntilUsec }))
+          let [restores, published] = [0, 0]
+          for (const act of actions) {
+            const before = play.state
+            act(play)
+            const { state, effects } = play
+            restores += state.attempts - before.attempts
+            expect(state.generation).toBeGreaterThanOrEqual(before.generation)
+            if (state.generation !== before.generation) {
+              published = restores
+              expect(before.pending).toBeDefined()
+              expect(state.generationId).not.toBe(before.generationId)
+            }
+            expect(state.generation).toBe(published)
+            const pending = [...state.watchers].filter((watcher) => watcher.owing === 'pending')
+            if (effects.some((effect) => effect.type === 'announce' && effect.event === 'ready')) {
+              expect(pending).toEqual([])
+              expect(play.nowUsec).toBeGreaterThanOrEqual(holdUntilUsec)
+            }
+            expect(state.watchers.pending).toBe(pending.length)
+            expect(state.watchers.outdated).toBe(
+              [...state.watchers].filter(({ owing }) => owing !== 'no').length,
+            )
+            expect(state.watchers.tracked).toBe([...state.watchers].filter(({ tracked }) => tracked).length)
+            if (state.phase === 'adjusting') expect(nextWakeUsec(state)).toBeDefined()
           }
-          expect(state.generation).toBe(published)
-          const pending = [...state.watchers].filter((watcher) => watcher.owing === 'pending')
-          if (effects.some((effect) => effect.type === 'announce' && effect.event === 'ready')) {
-            expect(pending).toEqual([])
-          }
-          expect(state.watchers.pending).toBe(pending.length)
-          expect(state.watchers.outdated).toBe(
-            [...state.watchers].filter(({ owing }) => owing !== 'no').length,
-          )
-          expect(state.watchers.tracked).toBe([...state.watchers].filter(({ tracked }) => tracked).length)
-          if (state.phase === 'adjusting') expect(nextWakeUsec(state)).toBeDefined()
-        }
-      }),
+        },
+      ),
       { numRuns: 500 },
     )
   })

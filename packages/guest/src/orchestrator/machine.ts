@@ -3,8 +3,8 @@ import type { OrchestratorState, PendingRestore } from './state.ts'
 import type { WatcherOwner, WatcherRecord, WatcherTable } from './watcher-table.ts'
 
 const usecPerMs = 1000
-/** The generation is a u32 on the page. */
-const generationModulus = 2 ** 32
+/** A storm of signs is no better proof than the first few. */
+const maxEvidence = 16
 
 type Step = readonly [OrchestratorState, readonly OrchestratorEffect[]]
 type Of<T extends OrchestratorEvent['type']> = Extract<OrchestratorEvent, { type: T }>
@@ -58,7 +58,7 @@ function declareRestore(state: OrchestratorState, event: Of<'restore'>): Step {
     minimum: Math.max(before?.minimum ?? 0, event.minimum ?? 0),
     cause: event.cause,
     reason: event.reason,
-    evidence: [...(before?.evidence ?? []), event.evidence],
+    evidence: [...(before?.evidence ?? []), event.evidence].slice(-maxEvidence),
   }
   // The reseed of an earlier restore that is still under way may lie before this one, so it is asked for again.
   const { kernelReseeded } = event
@@ -71,15 +71,16 @@ function declareRestore(state: OrchestratorState, event: Of<'restore'>): Step {
 function addEvidence(state: OrchestratorState, event: Of<'evidence'>): Step {
   const { pending } = state
   if (pending) {
-    return [{ ...state, pending: { ...pending, evidence: [...pending.evidence, event.evidence] } }, []]
+    const evidence = [...pending.evidence, event.evidence].slice(-maxEvidence)
+    return [{ ...state, pending: { ...pending, evidence } }, []]
   }
-  return [{ ...state, evidence: [...state.evidence, event.evidence] }, []]
+  return [{ ...state, evidence: [...state.evidence, event.evidence].slice(-maxEvidence) }, []]
 }
 
 function beginGeneration(state: OrchestratorState, event: Of<'kernel-unique'>): Step {
   const { pending } = state
   if (pending?.attempt !== event.attempt) return [state, []]
-  const generation = Math.max(pending.minimum, (state.generation + pending.restores) % generationModulus)
+  const generation = Math.max(pending.minimum, state.generation + pending.restores)
   const watchers = state.watchers.map((watcher) => indebt(watcher, event.nowUsec, watcher.deadlineMs))
   const changed: OrchestratorState = {
     ...state,
@@ -94,7 +95,8 @@ function beginGeneration(state: OrchestratorState, event: Of<'kernel-unique'>): 
     readyAtUsec: undefined,
     watchers,
     pending: undefined,
-    holdUntilUsec: event.nowUsec,
+    // Watchers of a daemon that died may still be on their way back; this restore concerns them too.
+    holdUntilUsec: Math.max(state.holdUntilUsec, event.nowUsec),
   }
   const [settled, effects] = settle(changed, watchers, event.nowUsec)
   // With nobody to wait for, the generation and its end are one write of the page.

@@ -84,20 +84,36 @@ describe('the kernel log', () => {
     record(7)
     await start()
     expect(seen).toEqual([])
-    expect(memory).toEqual({ lastForkSequence: 7 })
+    expect(memory).toEqual({ lastSequence: 7, lastForkSequence: 7 })
   })
 
   it('gives a sign for what came while there was no daemon', async () => {
     record(7)
-    await start({ continued: true, memory: { lastForkSequence: 5 } })
-    expect(seen).toHaveLength(1)
-    expect(memory).toEqual({ lastForkSequence: 7 })
+    await start({ continued: true, memory: { lastSequence: 6, lastForkSequence: 5 } })
+    expect(seen).toMatchObject([{ cause: 'clone' }])
+    expect(memory).toEqual({ lastSequence: 7, lastForkSequence: 7 })
   })
 
   it('gives none for what the daemon before has seen', async () => {
     record(7)
-    await start({ continued: true, memory: { lastForkSequence: 7 } })
+    await start({ continued: true, memory: { lastSequence: 7, lastForkSequence: 7 } })
     expect(seen).toEqual([])
+  })
+
+  it('is in doubt where records are missing since the daemon before', async () => {
+    record(5000, { message: 'something else' })
+    await start({ continued: true, memory: { lastSequence: 10, lastForkSequence: 5 } })
+    expect(seen).toMatchObject([{ cause: 'ambiguous', kernelReseeded: false }])
+    expect(memory).toEqual({ lastSequence: 5000, lastForkSequence: 5 })
+  })
+
+  it('is in doubt where records are missing while it is read, and once where the line is there', async () => {
+    await start()
+    await untilRead(10)
+    record(20, { message: 'something else' })
+    await vi.waitUntil(() => seen.length === 2, { timeout: 10_000 })
+    await untilRead(30)
+    expect(seen.map(({ cause }) => cause)).toEqual(['clone', 'ambiguous', 'clone'])
   })
 
   it('takes what it finds for new where the daemon before left nothing', async () => {

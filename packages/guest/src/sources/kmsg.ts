@@ -1,13 +1,31 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import type { NativeAddon } from 'snapsafe/native'
 import { isVmFork, parseKmsgRecord } from './kmsg-record.ts'
-import type { Source, SourceContext } from './source.ts'
+import type { Source, SourceContext, SourceEvidence, SourceMemory } from './source.ts'
 import { SourceUnavailableError } from './source.ts'
 
 /** PRINTK_MESSAGE_MAX and the prefix; a shorter buffer makes the kernel answer EINVAL. */
 const recordBytes = 8192 + 256
 /** How many records are read before other work of the process gets its turn. */
 const recordsPerTurn = 512
+
+/** After how many records it is put on record again how far the log was read: a daemon that is killed reads those twice. */
+const rememberEvery = 256
+
+const forkEvidence: SourceEvidence = {
+  source: 'kmsg',
+  kind: 'edge',
+  cause: 'clone',
+  detail: 'the kernel log says that the machine was forked',
+  kernelReseeded: true,
+}
+const gapEvidence: SourceEvidence = {
+  source: 'kmsg',
+  kind: 'edge',
+  cause: 'ambiguous',
+  detail: 'kernel log records were overwritten before they were read, and one may have told of a restore',
+  kernelReseeded: false,
+}
 
 /**
  * The kernel log: since Linux 5.18 the VMGenID driver reseeds the kernel's generator when the hypervisor's id has changed, and
@@ -18,48 +36,44 @@ export function kmsgSource(addon: NativeAddon, path = '/dev/kmsg'): Source {
   const buffer = Buffer.alloc(recordBytes)
   let fd: number | undefined
   let poller: ReturnType<NativeAddon['pollReadable']> | undefined
-  let lastForkSequence = -1
+  /** The last record that was read, and the last that told of a fork; -1: none. */
+  let last = { sequence: -1, fork: -1 }
+  let remembered = -1
 
-  function drain(context: SourceContext, limit: number, onFork: (sequence: number) => void): void {
+  /** Reads up to `limit` records. `gap`: some were overwritten before they were read. */
+  function drain(limit: number): { forks: number[]; gap: boolean } {
+    const forks: number[] = []
+    let gap = false
     for (let count = 0; fd !== undefined && count < limit; count++) {
       const result = readRecord(fd, buffer)
-      if (result === 'empty') return
+      if (result === 'empty') break
       if (result === 'overrun') {
-        // Records were overwritten before they were read; the line may have been among them.
-        reportOverrun(context)
+        gap = true
         continue
       }
       const record = parseKmsgRecord(result)
-      if (record && isVmFork(record) && record.sequence > lastForkSequence) onFork(record.sequence)
+      if (!record || record.sequence <= last.sequence) continue
+      // Records are numbered without a gap; -1 is a beginning, of which nothing is known.
+      if (last.sequence >= 0 && record.sequence > last.sequence + 1) gap = true
+      last = { ...last, sequence: record.sequence }
+      if (isVmFork(record)) forks.push(record.sequence)
     }
+    return { forks, gap }
   }
 
-  function reportFork(context: SourceContext, sequence: number): void {
-    lastForkSequence = sequence
-    context.report(
-      {
-        source: 'kmsg',
-        kind: 'edge',
-        cause: 'clone',
-        detail: `the kernel log says that the machine was forked (record ${sequence})`,
-        kernelReseeded: true,
-      },
-      { lastForkSequence },
-    )
+  function report(context: SourceContext, { forks, gap }: ReturnType<typeof drain>): void {
+    for (const fork of forks) {
+      last = { ...last, fork }
+      context.report({ ...forkEvidence, detail: `${forkEvidence.detail} (record ${fork})` }, memory())
+    }
+    // What was overwritten may have told of a restore. A line that was read is that very one, or a later one: told either way.
+    if (gap && forks.length === 0) context.report(gapEvidence, memory())
+    if (last.sequence - remembered >= rememberEvery) context.remember(memory())
   }
 
-  function reportOverrun(context: SourceContext): void {
-    context.report(
-      {
-        source: 'kmsg',
-        kind: 'edge',
-        cause: 'ambiguous',
-        detail:
-          'kernel log records were overwritten before they were read, and one may have told of a restore',
-        kernelReseeded: false,
-      },
-      { lastForkSequence },
-    )
+  function memory(): SourceMemory {
+    remembered = last.sequence
+    return { lastSequence: last.sequence, lastForkSequence: last.fork }
   }
 
   function close(): void {
@@ -74,18 +88,17 @@ export function kmsgSource(addon: NativeAddon, path = '/dev/kmsg'): Source {
     kind: 'edge',
     async start(context) {
       fd = open(path)
-      const known = context.memory?.lastForkSequence
-      lastForkSequence = typeof known === 'number' ? known : -1
+      const { lastSequence: sequence, lastForkSequence: fork } = context.memory ?? {}
+      if (typeof sequence === 'number' && typeof fork === 'number') last = { sequence, fork }
       // A first daemon takes what is in the log as the past of this boot. A later one finds there what it has missed.
-      const missed: number[] = []
-      drain({ ...context, report: () => {} }, Number.POSITIVE_INFINITY, (sequence) => missed.push(sequence))
-      if (context.continued) for (const sequence of missed) reportFork(context, sequence)
-      else lastForkSequence = missed.at(-1) ?? lastForkSequence
-      context.remember({ lastForkSequence })
+      const found = drain(Number.POSITIVE_INFINITY)
+      if (context.continued) report(context, found)
+      else last = { ...last, fork: found.forks.at(-1) ?? -1 }
+      context.remember(memory())
       poller = addon.pollReadable(fd, (error) => {
         try {
           if (error) throw new Error(`waiting for ${path} failed: ${error}`)
-          drain(context, recordsPerTurn, (sequence) => reportFork(context, sequence))
+          report(context, drain(recordsPerTurn))
         } catch (failure) {
           close()
           context.fail(failure as Error)

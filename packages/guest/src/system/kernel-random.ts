@@ -19,10 +19,14 @@ export interface KernelRandomDoor {
   makeUnique(): Promise<{ kernelRandom: KernelRandom; detail: string }>
   /** 16 bytes of the kernel, as 32 hexadecimal digits; never from this process's own generator, which clones share. */
   drawId(): string
+  close(): void
 }
 
 /** The door to the kernel's generator. With `enabled` false it is only drawn from: it is not this daemon's to change. */
 export function kernelRandomDoor(addon: NativeAddon, enabled: boolean): KernelRandomDoor {
+  // Open from the start: a daemon that has used up its descriptors must still be able to do this.
+  const fd = openSync('/dev/urandom', enabled ? constants.O_RDWR : constants.O_RDONLY)
+
   /** One read at a time: a generator that never answers holds one thread of the pool, not one for each generation. */
   let reading: Promise<Buffer | undefined> | undefined
 
@@ -50,7 +54,7 @@ export function kernelRandomDoor(addon: NativeAddon, enabled: boolean): KernelRa
       const hardware = await readHardwareGenerator()
       const unique = Buffer.concat([cpu ?? Buffer.alloc(0), hardware ?? Buffer.alloc(0)])
       try {
-        reseed(addon, unique)
+        reseed(addon, fd, unique)
       } catch (error) {
         return { kernelRandom: 'failed', detail: `cannot reseed the kernel: ${(error as Error).message}` }
       }
@@ -64,21 +68,17 @@ export function kernelRandomDoor(addon: NativeAddon, enabled: boolean): KernelRa
       const from = [cpu && 'the CPU generator', hardware && '/dev/hwrng'].filter(Boolean).join(' and ')
       return { kernelRandom: 'snapsafe', detail: `mixed in bytes of ${from}` }
     },
-    drawId,
+    drawId: () => drawId(fd),
+    close: () => closeSync(fd),
   }
 }
 
-function reseed(addon: NativeAddon, unique: Uint8Array): void {
-  const fd = openSync('/dev/urandom', constants.O_RDWR)
-  try {
-    // The times differ between copies that run on; they are worth mixing in, and worth no credit.
-    const times = Buffer.from(`${process.hrtime.bigint()} ${Date.now()} ${addon.bootTimeNs()}`)
-    addon.addKernelEntropy(fd, times, 0)
-    if (unique.length > 0) addon.addKernelEntropy(fd, unique, Math.min(creditBits, unique.length * 8))
-    addon.reseedKernelRandom(fd)
-  } finally {
-    closeSync(fd)
-  }
+function reseed(addon: NativeAddon, fd: number, unique: Uint8Array): void {
+  // The times differ between copies that run on; they are worth mixing in, and worth no credit.
+  const times = Buffer.from(`${process.hrtime.bigint()} ${Date.now()} ${addon.bootTimeNs()}`)
+  addon.addKernelEntropy(fd, times, 0)
+  if (unique.length > 0) addon.addKernelEntropy(fd, unique, Math.min(creditBits, unique.length * 8))
+  addon.reseedKernelRandom(fd)
 }
 
 async function readOnce(path: string): Promise<Buffer | undefined> {
@@ -91,13 +91,8 @@ async function readOnce(path: string): Promise<Buffer | undefined> {
   }
 }
 
-function drawId(): string {
-  const fd = openSync('/dev/urandom', constants.O_RDONLY)
-  try {
-    const id = Buffer.alloc(16)
-    if (readSync(fd, id) !== id.length) throw new Error('/dev/urandom gave fewer than 16 bytes')
-    return id.toString('hex')
-  } finally {
-    closeSync(fd)
-  }
+function drawId(fd: number): string {
+  const id = Buffer.alloc(16)
+  if (readSync(fd, id) !== id.length) throw new Error('/dev/urandom gave fewer than 16 bytes')
+  return id.toString('hex')
 }

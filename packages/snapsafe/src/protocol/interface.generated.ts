@@ -94,7 +94,7 @@ method Confirm(watcher: string, generation: int, failure: ?string) -> ()
 
 # [Supports 'more' flag]
 # Wait until the guest is ready, or until the generation differs from \`from\` (absent: from the current one).
-# With \`more\`, each change on the way is a reply; the last one is what was waited for. timeoutMs: at most a day; absent: an hour.
+# With \`more\`, changes on the way are replies, at most ten a second; the last one is what was waited for. timeoutMs: at most a day; absent: an hour.
 method Wait(for: WaitFor, from: ?int, timeoutMs: ?int) -> (state: State)
 
 # The watchers of the caller's user; all of them for root and the group snapsafe.
@@ -247,7 +247,7 @@ export type ConfirmReply = { [key: string]: never }
 /**
  * [Supports 'more' flag]
  * Wait until the guest is ready, or until the generation differs from `from` (absent: from the current one).
- * With `more`, each change on the way is a reply; the last one is what was waited for. timeoutMs: at most a day; absent: an hour.
+ * With `more`, changes on the way are replies, at most ten a second; the last one is what was waited for. timeoutMs: at most a day; absent: an hour.
  */
 export type WaitParameters = {
   for: WaitFor
@@ -342,7 +342,7 @@ export type Methods = {
   /**
    * [Supports 'more' flag]
    * Wait until the guest is ready, or until the generation differs from `from` (absent: from the current one).
-   * With `more`, each change on the way is a reply; the last one is what was waited for. timeoutMs: at most a day; absent: an hour.
+   * With `more`, changes on the way are replies, at most ten a second; the last one is what was waited for. timeoutMs: at most a day; absent: an hour.
    */
   Wait: { parameters: WaitParameters; reply: WaitReply }
   /** The watchers of the caller's user; all of them for root and the group snapsafe. */

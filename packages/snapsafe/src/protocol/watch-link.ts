@@ -66,7 +66,9 @@ export class WatchLink {
         const { generationErrorName } = await loadInterface()
         if (finalRefusals.has(generationErrorName(error)) || attempt === maxConfirmAttempts) return false
       }
-      await startPause(firstRetryMs * 2 ** attempt, this.#closed.signal).over
+      // Not all at once: after a restore, every watcher of the machine is at it.
+      const ms = firstRetryMs * 2 ** attempt * (0.5 + Math.random())
+      await startPause(ms, this.#closed.signal).over
     }
     return false
   }

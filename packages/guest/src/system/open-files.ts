@@ -1,0 +1,19 @@
+import { readFileSync } from 'node:fs'
+
+/** What a daemon needs beside its connections: page, lock, log, kernel, files that are being written. */
+const reservedFiles = 64
+
+/** How many connections there can be: those that are wanted, or what the limit on open files (RLIMIT_NOFILE) leaves. */
+export function connectionLimit(
+  wanted: number,
+  log: { warning(message: string): void },
+  limits = '/proc/self/limits',
+): number {
+  const soft = /^Max open files\s+(\d+)/m.exec(readFileSync(limits, 'utf8'))?.[1]
+  const possible = soft === undefined ? wanted : Math.max(1, Number(soft) - reservedFiles)
+  if (possible >= wanted) return wanted
+  log.warning(
+    `max_connections is ${wanted}, but the limit on open files leaves ${possible}; raise it (LimitNOFILE=) to have more`,
+  )
+  return possible
+}
