@@ -95,11 +95,11 @@ describe.skipIf(lackUsers).concurrent(`watchers.max_per_user${lackUsers ? ` (${l
 
 describe.skipIf(lackUsers).concurrent(`connections${lackUsers ? ` (${lackUsers})` : ''}`, () => {
   it('of one user are limited, and other users still get in', async () => {
-    // One watcher, and 64 connections beside it.
+    // One watcher with its confirmation, and 64 connections beside them.
     await using daemon = await startDaemon({ config: '[watchers]\nmax_per_user = 1' })
     await using healthy = await TestWatcher.join(daemon.socket)
     await using crowd = await Crowd.of(70, daemon.socket)
-    expect(crowd.answered).toBe(65)
+    expect(crowd.answered).toBe(66)
     await using other = RawPeer.connectAs(another, daemon.socket)
     expect((await other.call('GetState')).error).toBeUndefined()
     await healthy.isServed()
