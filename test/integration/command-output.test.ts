@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CommandProcess, snapsafe } from '../support/command-process.ts'
 import { type DaemonProcess, startDaemon } from '../support/daemon-process.ts'
 import { eventually } from '../support/eventually.ts'
+import { lacking } from '../support/needs.ts'
 import { bump, call, TestWatcher } from '../support/test-watcher.ts'
 
+const lackRoot = lacking('root')
 let daemon: DaemonProcess
 beforeAll(async () => {
   daemon = await startDaemon()
@@ -79,9 +81,9 @@ describe('standard output', () => {
 })
 
 describe('doctor', () => {
-  const checks = ['daemon', 'page', 'addon', 'kernel-log', 'vmgenid-device', 'vmgenid-driver']
+  const checks = ['daemon', 'sources', 'page', 'addon', 'kernel-log', 'vmgenid-device', 'vmgenid-driver']
   /** What this machine has or has not, whatever snapsafe does. */
-  const ofTheMachine = ['kernel-log', 'vmgenid-device', 'vmgenid-driver']
+  const ofTheMachine = ['sources', 'kernel-log', 'vmgenid-device', 'vmgenid-driver']
 
   interface Finding {
     readonly check: string
@@ -110,6 +112,25 @@ describe('doctor', () => {
     expect(code).toBe(ok ? 0 : 5)
   })
 
+  it('says that nothing sees a restore where every source is switched off', async () => {
+    const { findings }: { findings: Finding[] } = JSON.parse(
+      (await snapsafe(daemon, ['doctor', '--json'])).stdout,
+    )
+    expect(findings[1]).toMatchObject({
+      check: 'sources',
+      verdict: 'warning',
+      found: 'every source is switched off',
+      advice: expect.stringContaining('bump'),
+    })
+  })
+
+  it.skipIf(lackRoot)(`names the sources that are at work${lackRoot ? ` (${lackRoot})` : ''}`, async () => {
+    await using watching = await startDaemon({ config: '[sources]\nkmsg = "on"' })
+    const { stdout } = await snapsafe(watching, ['doctor', '--json'])
+    const { findings }: { findings: Finding[] } = JSON.parse(stdout)
+    expect(findings[1]).toEqual({ check: 'sources', verdict: 'ok', found: 'kmsg working' })
+  })
+
   it('fails with 1 where the daemon is missing, and says what to do', async () => {
     const { code, stdout, stderr } = await snapsafe({ runtimeDir: '/nonexistent' }, ['doctor', '--json'])
     const { ok, findings }: { ok: boolean; findings: Finding[] } = JSON.parse(stdout)
@@ -119,7 +140,8 @@ describe('doctor', () => {
       verdict: 'failed',
       advice: expect.stringContaining('start it'),
     })
-    expect(findings[1]).toMatchObject({ check: 'page', verdict: 'failed' })
+    expect(findings[1]).toMatchObject({ check: 'sources', verdict: 'unknown' })
+    expect(findings[2]).toMatchObject({ check: 'page', verdict: 'failed' })
     expect(stderr).toMatch(/^snapsafe: failed: daemon, page/)
   })
 })

@@ -27,6 +27,7 @@ describe.skipIf(lack)(`in a guest of its own${lack ? ` (${lack})` : ''}`, () => 
   it('doctor finds everything that is needed', () => {
     expect(result.doctor).toEqual({
       daemon: 'ok',
+      sources: 'ok',
       page: 'ok',
       addon: 'ok',
       'kernel-log': 'ok',

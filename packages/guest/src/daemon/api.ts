@@ -5,6 +5,7 @@ import { apiError } from './api-error.ts'
 import type { Caller } from './caller.ts'
 import type { Config } from './config.ts'
 import type { Manager } from './manager.ts'
+import type { SourceBoard } from './source-board.ts'
 import { viewState, viewWatchers } from './view.ts'
 import { wait } from './wait.ts'
 import { watch } from './watch.ts'
@@ -18,6 +19,7 @@ const maxFailureChars = 1000
 export interface ApiContext {
   readonly manager: Manager
   readonly config: Config
+  readonly sources: SourceBoard
   readonly caller: Caller
 }
 
@@ -45,6 +47,10 @@ const table: Table = {
   ListWatchers: {
     access: 'everybody',
     run: (call, { manager, caller }) => call.reply({ watchers: viewWatchers(manager.state, caller) }),
+  },
+  ListSources: {
+    access: 'everybody',
+    run: (call, { sources }) => call.reply({ sources: sources.list() }),
   },
   Bump: { access: 'privileged', run: bump },
 }

@@ -17,6 +17,7 @@ import type { Log } from './log.ts'
 import { Manager } from './manager.ts'
 import { type DaemonPaths, isSystemDaemon } from './paths.ts'
 import { ApiServer, temporarySocket } from './server.ts'
+import { SourceBoard } from './source-board.ts'
 import { startSources } from './start-sources.ts'
 import { readStateFile, stateToSave, writeStateFile } from './state-file.ts'
 
@@ -81,23 +82,29 @@ export class Daemon {
           // Whoever supervises starts another one, which finds what this one could not finish.
           process.exit(1)
         },
-        record: (state) => recordGeneration(paths.journal, state, log),
+        record: (state) => {
+          recordGeneration(paths.journal, state, log)
+          tellStatus(addon, state.generation, log)
+        },
       })
       closeLater(() => manager.close())
       tellBeginning(page, created, repaired, log)
       if (repaired) manager.report(brokenPage)
 
+      const board = new SourceBoard()
       const stopSources = await startSources(sources, config.sources, {
         manager,
         continued: !created,
         log,
         left,
+        board,
       })
       closeLater(stopSources)
       const server = new ApiServer({
         addon,
         manager,
         config,
+        sources: board,
         maxConnections: connectionLimit(config.daemon.max_connections, log),
         group: groupId(config.daemon.group),
         service: { vendor: 'snapsafe', product: 'snapsafed', version, url: '' },
@@ -172,6 +179,15 @@ const brokenPage: SourceEvidence = {
   cause: 'ambiguous',
   detail: 'the daemon before this one died while it wrote the page',
   kernelReseeded: false,
+}
+
+/** What `systemctl status` shows. Nobody depends on it, so a service manager that cannot be told is no failure. */
+function tellStatus(addon: NativeAddon, generation: number, log: Log): void {
+  try {
+    notifyServiceManager(addon, `STATUS=generation ${generation}`)
+  } catch (error) {
+    log.warning((error as Error).message)
+  }
 }
 
 function tellBeginning(page: PageWriter, created: boolean, repaired: boolean, log: Log): void {

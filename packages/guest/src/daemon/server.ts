@@ -14,6 +14,7 @@ import { type Caller, identifyCaller } from './caller.ts'
 import type { Config } from './config.ts'
 import type { Log } from './log.ts'
 import type { Manager } from './manager.ts'
+import type { SourceBoard } from './source-board.ts'
 
 /** The kernel caps it at net.core.somaxconn. After a restart all watchers come back at once. */
 const backlog = 4096
@@ -32,6 +33,7 @@ export interface ServerOptions {
   readonly addon: NativeAddon
   readonly manager: Manager
   readonly config: Config
+  readonly sources: SourceBoard
   /** Of everybody. */
   readonly maxConnections: number
   readonly group: number | undefined
@@ -81,7 +83,7 @@ export class ApiServer {
   }
 
   #accept(socket: Socket): void {
-    const { addon, manager, config, group, service, log } = this.#options
+    const { addon, manager, config, sources, group, service, log } = this.#options
     let caller: Caller
     try {
       caller = identifyCaller(addon, socket, group)
@@ -97,7 +99,7 @@ export class ApiServer {
     const connection = new ServerConnection(socket, {
       interfaces: [generationInterface()],
       service,
-      dispatch: dispatchTo<Methods>(apiFor({ manager, config, caller })),
+      dispatch: dispatchTo<Methods>(apiFor({ manager, config, sources, caller })),
       internalErrorName: `${interfaceName}.Internal`,
       protocolErrorName: `${interfaceName}.ProtocolError`,
       onInternalError: (error, method) => log.error(`${method} failed: ${(error as Error)?.stack ?? error}`),

@@ -3,6 +3,7 @@ import { SourceUnavailableError } from '../sources/source.ts'
 import type { Config } from './config.ts'
 import type { Log } from './log.ts'
 import type { Manager } from './manager.ts'
+import type { SourceBoard } from './source-board.ts'
 import type { DaemonState } from './state-file.ts'
 
 export interface SourcesContext {
@@ -10,6 +11,7 @@ export interface SourcesContext {
   /** An earlier daemon of this boot has published a page. */
   readonly continued: boolean
   readonly left: DaemonState | undefined
+  readonly board: SourceBoard
   readonly log: Log
 }
 
@@ -20,7 +22,7 @@ export interface SourcesContext {
 export async function startSources(
   sources: readonly Source[],
   modes: Config['sources'],
-  { manager, continued, left, log }: SourcesContext,
+  { manager, continued, left, board, log }: SourcesContext,
 ): Promise<() => void> {
   const started: Source[] = []
   const stop = (): void => {
@@ -36,15 +38,20 @@ export async function startSources(
           manager.remember(source.name, memory)
         },
         remember: (memory) => manager.remember(source.name, memory),
-        fail: (error) => log.error(`source ${source.name} has stopped: ${error.message}`),
+        fail: (error) => {
+          board.set(source.name, 'failed', error.message)
+          log.error(`source ${source.name} has stopped: ${error.message}`)
+        },
       })
       started.push(source)
+      board.set(source.name, 'working')
     } catch (error) {
       const insisted = modes[source.name as keyof Config['sources']] === 'on'
       if (insisted || !(error instanceof SourceUnavailableError)) {
         stop()
         throw error
       }
+      board.set(source.name, 'unavailable', error.message)
       log.warning(`source ${source.name} cannot work here: ${error.message}`)
     }
   }

@@ -6,8 +6,8 @@ export const interfaceName = 'io.snapsafe.Generation'
 export const interfaceText = `# Tells every process of a Linux system that the system was restored from a snapshot, cloned, or rolled back,
 # and finds out who has adjusted to it.
 #
-# The socket is /run/snapsafe/io.snapsafe.Generation. Anybody may call GetState, Watch, Confirm, Wait and
-# ListWatchers, each for itself; Bump is for root and the group snapsafe. Callers are known by SO_PEERCRED.
+# The socket is /run/snapsafe/io.snapsafe.Generation. Anybody may call GetState, Watch, Confirm, Wait,
+# ListWatchers and ListSources, each for itself; Bump is for root and the group snapsafe. Callers are known by SO_PEERCRED.
 # Replies on a connection come in the order of the calls, so a process that watches confirms on a second connection.
 interface io.snapsafe.Generation
 
@@ -25,6 +25,12 @@ type Cause (boot, clone, ambiguous, command)
 # and a reseed was forced. unproven: a reseed was forced, but nothing unique to this copy could be mixed in.
 # failed: the reseed failed. off: not this daemon's business (see kernel_random in its configuration).
 type KernelRandom (boot, kernel, snapsafe, unproven, failed, off)
+
+# Whether a source can see a restore. working: it looks. unavailable: it cannot work on this machine. failed: it has stopped.
+type SourceStatus (working, unavailable, failed)
+
+# A source of evidence that the configuration does not switch off, and why it does not work where it does not.
+type Source (source: string, status: SourceStatus, detail: ?string)
 
 # One sign of a restore: which source saw it, and what it saw, in words. Never the hypervisor's id.
 type Evidence (source: string, detail: string)
@@ -100,6 +106,9 @@ method Wait(for: WaitFor, from: ?int, timeoutMs: ?int) -> (state: State)
 # The watchers of the caller's user; all of them for root and the group snapsafe.
 method ListWatchers() -> (watchers: []Watcher)
 
+# What can see a restore here. Where nothing works, a new generation comes by Bump alone.
+method ListSources() -> (sources: []Source)
+
 # Declare that this system was restored: a new generation, of at least \`minimum\` where that is given.
 # The reply comes when the page has changed; use Wait for \`ready\`.
 method Bump(reason: ?string, minimum: ?int) -> (state: State)
@@ -149,6 +158,16 @@ export type Cause = 'boot' | 'clone' | 'ambiguous' | 'command'
  * failed: the reseed failed. off: not this daemon's business (see kernel_random in its configuration).
  */
 export type KernelRandom = 'boot' | 'kernel' | 'snapsafe' | 'unproven' | 'failed' | 'off'
+
+/** Whether a source can see a restore. working: it looks. unavailable: it cannot work on this machine. failed: it has stopped. */
+export type SourceStatus = 'working' | 'unavailable' | 'failed'
+
+/** A source of evidence that the configuration does not switch off, and why it does not work where it does not. */
+export type Source = {
+  source: string
+  status: SourceStatus
+  detail?: string | null | undefined
+}
 
 /** One sign of a restore: which source saw it, and what it saw, in words. Never the hypervisor's id. */
 export type Evidence = {
@@ -266,6 +285,13 @@ export type ListWatchersReply = {
   watchers: readonly Watcher[]
 }
 
+/** What can see a restore here. Where nothing works, a new generation comes by Bump alone. */
+export type ListSourcesParameters = { [key: string]: never }
+
+export type ListSourcesReply = {
+  sources: readonly Source[]
+}
+
 /**
  * Declare that this system was restored: a new generation, of at least `minimum` where that is given.
  * The reply comes when the page has changed; use Wait for `ready`.
@@ -318,8 +344,8 @@ export type InternalErrorParameters = { [key: string]: never }
  * Tells every process of a Linux system that the system was restored from a snapshot, cloned, or rolled back,
  * and finds out who has adjusted to it.
  *
- * The socket is /run/snapsafe/io.snapsafe.Generation. Anybody may call GetState, Watch, Confirm, Wait and
- * ListWatchers, each for itself; Bump is for root and the group snapsafe. Callers are known by SO_PEERCRED.
+ * The socket is /run/snapsafe/io.snapsafe.Generation. Anybody may call GetState, Watch, Confirm, Wait,
+ * ListWatchers and ListSources, each for itself; Bump is for root and the group snapsafe. Callers are known by SO_PEERCRED.
  * Replies on a connection come in the order of the calls, so a process that watches confirms on a second connection.
  */
 export type Methods = {
@@ -347,6 +373,8 @@ export type Methods = {
   Wait: { parameters: WaitParameters; reply: WaitReply }
   /** The watchers of the caller's user; all of them for root and the group snapsafe. */
   ListWatchers: { parameters: ListWatchersParameters; reply: ListWatchersReply }
+  /** What can see a restore here. Where nothing works, a new generation comes by Bump alone. */
+  ListSources: { parameters: ListSourcesParameters; reply: ListSourcesReply }
   /**
    * Declare that this system was restored: a new generation, of at least `minimum` where that is given.
    * The reply comes when the page has changed; use Wait for `ready`.

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Finding } from '../doctor/check.ts'
-import { checkDaemon } from '../doctor/daemon-check.ts'
+import { checkDaemon, checkSources } from '../doctor/daemon-check.ts'
 import {
   checkAddon,
   checkKernelLog,
@@ -23,6 +23,7 @@ async function doctor(options: CommonOptions): Promise<void> {
   const session = sessionFor(options)
   const findings: Finding[] = [
     await checkDaemon(session),
+    await checkSources(session),
     checkPage(session.runtimeDir),
     checkAddon(),
     checkKernelLog(),
