@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -12,6 +12,8 @@ import { RawPeer } from '../support/raw-peer.ts'
 import { bump, call, stateOf, TestWatcher } from '../support/test-watcher.ts'
 
 const lackUsers = lacking('users')
+/** Where the page counts its updates (docs/reference/interface.md). */
+const sequenceOffset = 0x0c
 const needing = lackUsers ? ` (${lackUsers})` : ''
 
 describe.concurrent('a daemon that was killed while everybody had adjusted', () => {
@@ -27,6 +29,38 @@ describe.concurrent('a daemon that was killed while everybody had adjusted', () 
     const waiting = call(daemon.socket, 'Wait', { for: 'ready', timeoutMs: 20_000 })
     await back.confirm(1)
     expect((await waiting).state).toMatchObject({ phase: 'running', degraded: false, trackedWatchers: 1 })
+  })
+
+  it('leaves one that waits also where another daemon died before they were back', async () => {
+    await using daemon = await startDaemon()
+    const watcher = await TestWatcher.join(daemon.socket, { tracked: true })
+    expect((await stateOf(daemon.socket)).trackedWatchers).toBe(1)
+    for (const _ of [1, 2]) {
+      daemon.kill('SIGKILL')
+      await daemon.restart()
+    }
+    await watcher[Symbol.asyncDispose]()
+    expect(await bump(daemon.socket)).toMatchObject({ generation: 1, phase: 'adjusting' })
+    const { state } = await call(daemon.socket, 'Wait', { for: 'ready', timeoutMs: 20_000 })
+    expect(state).toMatchObject({ phase: 'running', generation: 1 })
+  })
+
+  it('in the midst of writing the page is followed by one that begins a new generation', async () => {
+    await using daemon = await startDaemon()
+    const { generation, generationId } = await bump(daemon.socket)
+    daemon.kill('SIGKILL')
+    await daemon.ended()
+    chmodSync(daemon.pagePath, 0o644)
+    const page = openSync(daemon.pagePath, 'r+')
+    const sequence = new Uint32Array(1)
+    readSync(page, sequence, 0, 4, sequenceOffset)
+    writeSync(page, Uint32Array.of((sequence[0] ?? 0) + 1), 0, 4, sequenceOffset)
+    closeSync(page)
+    await daemon.restart()
+    const state = await stateOf(daemon.socket)
+    expect(state).toMatchObject({ generation: generation + 1, cause: 'ambiguous' })
+    expect(state.generationId).not.toBe(generationId)
+    expect(daemon.log()).toContain('the page was mended')
   })
 
   it('is followed by one that is ready at once where there was nobody to wait for', async () => {

@@ -7,6 +7,7 @@ import { loadNative } from './native.ts'
 
 const page = new TestPage({ create: false })
 const { generation } = await import('./generation.ts')
+const { guard } = await import('./guard.ts')
 const { hearGeneration, refreshPage } = await import('./local-page.ts')
 const { enterGeneration } = await import('./renewal.ts')
 const { perGeneration } = await import('./per-generation.ts')
@@ -29,6 +30,11 @@ describe('the generation', () => {
     expect(generation.reason).toContain(page.path)
     expect(generation.reason).toContain('is snapsafed running?')
     expect(generation.changedSince(0)).toBe(false)
+  })
+
+  it('cannot be known then, so that each guard makes randomness new', () => {
+    expect(renewals(() => guard(() => {}))).toEqual([{ generation: 0, reseeded: true }])
+    expect(renewals(() => guard(() => {}))).toEqual([{ generation: 0, reseeded: true }])
   })
 
   it('is what a hook was told while there is no page, so that values are made anew', () => {

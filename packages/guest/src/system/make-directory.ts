@@ -12,12 +12,8 @@ export function makeDirectory(path: string, mode = 0o755): void {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST' && statSync(path).isDirectory()) return
     const parent = dirname(path)
-    if (code !== 'ENOENT' || parent === path || isDirectory(parent)) throw error
+    if (code !== 'ENOENT' || parent === path) throw error
     makeDirectory(parent, mode)
     mkdirSync(path, mode)
   }
-}
-
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 }

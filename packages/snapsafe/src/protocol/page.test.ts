@@ -63,6 +63,15 @@ function runScript(script: string, flags: string[] = [], env: NodeJS.ProcessEnv 
   return createInterface(child.stdout)[Symbol.asyncIterator]()
 }
 
+/** USER_HZ is 100: half a second. */
+const ticksUntilOptimized = 50
+
+/** The CPU time of the last script in ticks: utime of proc_pid_stat(5), the 14th field, the 12th after the name. */
+function cpuTicks(): number {
+  const stat = fs.readFileSync(`/proc/${children.at(-1)?.pid}/stat`, 'utf8')
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[11])
+}
+
 async function nextLine(lines: AsyncIterator<string>): Promise<string> {
   return (await lines.next()).value ?? 'the process has ended'
 }
@@ -213,7 +222,9 @@ test('a hot loop that V8 has optimized sees the change', async () => {
   )
   const output: string[] = []
   for (let line = ''; !line.startsWith('spinning'); output.push(line)) line = await nextLine(lines)
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  // Time of the CPU, not of the clock: the loop has been running for that long, however busy the machine is.
+  const begun = cpuTicks()
+  await vi.waitUntil(() => cpuTicks() - begun >= ticksUntilOptimized, { timeout: 15_000 })
   writer.publish({ generation: 1, id: secondId })
   for (let line = ''; !line.startsWith('turns'); output.push(line)) line = await nextLine(lines)
   expect(output.join('\n')).toMatch(/completed (optimizing|compiling).*<JSFunction spin.*TURBOFAN/i)
