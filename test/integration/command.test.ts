@@ -124,7 +124,7 @@ describe('the exit status of snapsafe is', () => {
     await watch.printed(1)
     await other.stop()
     const { code, stderr } = await watch.ended
-    expect(stderr).toMatch(/^snapsafe: .*connection is closed.*\n$/)
+    expect(stderr).toMatch(/^snapsafe: the connection is closed: the daemon ended, .*\n$/)
     expect(code).toBe(1)
   })
 

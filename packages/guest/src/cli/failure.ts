@@ -1,4 +1,10 @@
-import { ConnectError, generationErrorName, serviceErrors, VarlinkError } from 'snapsafe/protocol'
+import {
+  ConnectError,
+  ConnectionClosedError,
+  generationErrorName,
+  serviceErrors,
+  VarlinkError,
+} from 'snapsafe/protocol'
 import { type ExitCode, exitCodes } from './exit-codes.ts'
 
 /** A command ended without what was asked for. The message is for people; the status for scripts. */
@@ -23,6 +29,12 @@ export function failureOf(error: unknown): CommandFailure {
           exitCodes.notRunning,
         )
       : new CommandFailure(error.message, error.errno === 'EACCES' ? exitCodes.noPrivilege : exitCodes.failed)
+  }
+  if (error instanceof ConnectionClosedError) {
+    return new CommandFailure(
+      'the connection is closed: the daemon ended, or turned this command away; its log says which',
+      exitCodes.failed,
+    )
   }
   const parameters = error instanceof VarlinkError ? error.parameters : {}
   switch (generationErrorName(error)) {
