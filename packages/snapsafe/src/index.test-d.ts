@@ -121,7 +121,7 @@ describe('onRestore', () => {
       // @ts-expect-error: read only
       event.generation = 1
     })
-    expectTypeOf<Cause>().toEqualTypeOf<'boot' | 'clone' | 'ambiguous' | 'command'>()
+    expectTypeOf<Cause>().toEqualTypeOf<'boot' | 'clone' | 'ambiguous' | 'command' | 'host'>()
   })
 
   it('takes handlers of any result', () => {
