@@ -1,5 +1,5 @@
-import type { Cause, Evidence, KernelRandom, Phase } from 'snapsafe/protocol'
-import { WatcherTable } from './watcher-table.ts'
+import type { Cause, Evidence, KernelRandom, LogEntry, Phase, Running, Stage } from 'snapsafe/protocol'
+import { isBlocking, type WatcherRecord, WatcherTable } from './watcher-table.ts'
 
 /** A restore that was declared, and whose generation nobody may see before the kernel's generator is unique. */
 export interface PendingRestore {
@@ -13,39 +13,72 @@ export interface PendingRestore {
   readonly evidence: readonly Evidence[]
 }
 
-/** All that the orchestrator knows. Immutable. Times are CLOCK_BOOTTIME in microseconds. */
+/** A planned snapshot, from the call of Quiesce until the workload runs again. */
+export interface PlannedSnapshot {
+  /** Which of this page's life it is, from 1. */
+  readonly quiesce: number
+  readonly reason: string | undefined
+  /** Vetoes and watchers that do not answer do not stand in its way. */
+  readonly force: boolean
+  /** watchers: they are asked. freezing: the workload is being frozen. frozen: it is; the phase is `quiesced`. */
+  readonly step: 'watchers' | 'freezing' | 'frozen'
+  /** The watcher that is being asked. */
+  readonly asking: string | undefined
+  /** Until when watchers may prepare. */
+  readonly deadlineUsec: number
+  readonly thawAfterMs: number
+  /** Known when it is frozen. */
+  readonly thawAtUsec: number | undefined
+  /** Groups of processes that are frozen, and those that were to be and are not. */
+  readonly frozen: readonly string[]
+  readonly running: readonly Running[]
+}
+
+/** All that the orchestrator knows. Immutable, and JSON but for the table. Times are CLOCK_BOOTTIME in microseconds. */
 export interface OrchestratorState {
   readonly generation: number
   readonly generationId: string
-  readonly phase: Extract<Phase, 'running' | 'adjusting'>
+  readonly phase: Phase
   readonly cause: Cause
   readonly reason: string | undefined
   readonly evidence: readonly Evidence[]
   readonly kernelRandom: KernelRandom
   readonly changedAtUsec: number
   readonly readyAtUsec: number | undefined
+  /** Which watchers are at work, and since when; only while adjusting. */
+  readonly stage: Stage | undefined
+  readonly stageBeganUsec: number
   readonly watchers: WatcherTable
   readonly pending: PendingRestore | undefined
   readonly attempts: number
-  /** Not ready before this, although nobody is pending: watchers of a daemon that died may still come back. */
+  /** Only while quiescing and quiesced. */
+  readonly snapshot: PlannedSnapshot | undefined
+  readonly quiesces: number
+  /** The last restore that the host named: naming it again is no other restore. */
+  readonly restoreId: string | undefined
+  /** The highest id that a watcher had. */
+  readonly lastWatcher: number
+  /** Not ready before this, although nobody is waited for: watchers of a daemon that left nothing may still come back. */
   readonly holdUntilUsec: number
+  /** The last restores and planned snapshots, the oldest first; the last of them may be open. */
+  readonly log: readonly LogEntry[]
   readonly limits: OrchestratorLimits
 }
 
-interface OrchestratorLimits {
-  /** The longest that one generation may wait for its watchers, whatever they ask for. */
+export interface OrchestratorLimits {
+  /** The longest that one stage of a generation may wait for its watchers, whatever they ask for. */
   readonly maxDeadlineMs: number
+  /** How long a watcher whose connection is gone, and whose process lives, may take to come back. */
+  readonly graceMs: number
 }
 
-/** What survives of an earlier daemon of this boot, or what a first one begins with. */
+/** What a first daemon begins with, or one that knows no more than what the page says. */
 export type Beginning = Pick<
   OrchestratorState,
   | 'generation'
   | 'generationId'
   | 'phase'
   | 'cause'
-  | 'reason'
-  | 'evidence'
   | 'kernelRandom'
   | 'changedAtUsec'
   | 'readyAtUsec'
@@ -54,7 +87,21 @@ export type Beginning = Pick<
 >
 
 export function beginWith(beginning: Beginning): OrchestratorState {
-  return { ...beginning, watchers: WatcherTable.none(), pending: undefined, attempts: 0 }
+  return {
+    ...beginning,
+    reason: undefined,
+    evidence: [],
+    stage: beginning.phase === 'adjusting' ? 'application' : undefined,
+    stageBeganUsec: beginning.changedAtUsec,
+    watchers: WatcherTable.none(),
+    pending: undefined,
+    attempts: 0,
+    snapshot: undefined,
+    quiesces: 0,
+    restoreId: undefined,
+    lastWatcher: 0,
+    log: [],
+  }
 }
 
 /** Ready, but not as it should be: somebody has not adjusted, or the kernel's generator may repeat itself. */
@@ -63,10 +110,27 @@ export function isDegraded(state: OrchestratorState): boolean {
   return state.watchers.outdated > state.watchers.pending
 }
 
+/** Those that `ready` waits for, the longest first. */
+export function slowest(state: OrchestratorState, count: number): WatcherRecord[] {
+  return [...state.watchers]
+    .filter(isBlocking)
+    .sort((a, b) => (a.sinceUsec ?? 0) - (b.sinceUsec ?? 0) || Number(a.id) - Number(b.id))
+    .slice(0, count)
+}
+
 /** When the machine next wants a `time` event, or undefined. Costs a look at every watcher. */
 export function nextWakeUsec(state: OrchestratorState): number | undefined {
+  const { snapshot, watchers, pending } = state
+  const times = [watchers.blockingUpTo('application') === 0 ? holdOf(state) : undefined]
+  for (const { dueAtUsec, absentUntilUsec } of watchers) times.push(dueAtUsec, absentUntilUsec)
+  if (snapshot && !pending) {
+    times.push(snapshot.step === 'watchers' ? snapshot.deadlineUsec : snapshot.thawAtUsec)
+  }
   let next = Number.POSITIVE_INFINITY
-  for (const { dueAtUsec } of state.watchers) if (dueAtUsec !== undefined) next = Math.min(next, dueAtUsec)
-  if (state.phase === 'adjusting' && state.watchers.pending === 0) next = Math.min(next, state.holdUntilUsec)
+  for (const time of times) if (time !== undefined && time < next) next = time
   return Number.isFinite(next) ? next : undefined
+}
+
+function holdOf({ phase, holdUntilUsec }: OrchestratorState): number | undefined {
+  return phase === 'adjusting' ? holdUntilUsec : undefined
 }

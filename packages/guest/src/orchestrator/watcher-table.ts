@@ -1,4 +1,5 @@
-import type { Owing } from 'snapsafe/protocol'
+import type { Owing, Stage } from 'snapsafe/protocol'
+import { stages } from './stages.ts'
 
 /** How many maps the table is spread over: a change copies one of them, not all watchers. */
 const bucketCount = 128
@@ -7,26 +8,55 @@ const bucketCount = 128
 export interface WatcherOwner {
   readonly pid: number
   readonly uid: number
+  /** When the process started, in clock ticks since boot: a pid is used again, a pid with this is not. 0: not known. */
+  readonly startTicks: number
 }
 
-/** One connection that is told of each generation. */
+/** What is done about a watcher that has not adjusted when its deadline passes, or says that it cannot. */
+export type DeadlinePolicy = 'report' | 'hold' | 'restart' | 'kill'
+
+/** One connection that is told of each generation. Times are CLOCK_BOOTTIME in microseconds. */
 export interface WatcherRecord {
-  /** A decimal number, never used twice by one daemon. */
+  /** A decimal number, never used twice in the life of a page. */
   readonly id: string
   readonly name: string
   readonly owner: WatcherOwner
   readonly tracked: boolean
+  readonly stage: Stage
   readonly deadlineMs: number
+  readonly policy: DeadlinePolicy
+  /** It is asked before a planned snapshot. */
+  readonly beforeSnapshot: boolean
+  /** When it was registered first: the order in which watchers are asked. */
+  readonly registeredAtUsec: number
   /** The generation that it last confirmed, or declared when it registered. */
   readonly adjustedTo: number
   readonly owing: Owing
-  /** CLOCK_BOOTTIME in microseconds; only while `owing` is `pending`. */
+  /** Since when it owes. */
+  readonly sinceUsec?: number
+  /** Only while it is waited for, and its stage has begun. */
   readonly dueAtUsec?: number
+  /** Its deadline has passed, or it has failed, and `ready` waits for it all the same. */
+  readonly held?: boolean
   /** What the watcher said it could not do; only while `owing` is `failed`. */
   readonly failure?: string
+  /** Its connection is gone; this long it may come back to what it owes. */
+  readonly absentUntilUsec?: number
+  /** The last planned snapshot that it was asked about. */
+  readonly askedFor?: number
 }
 
+/** A bucket is never changed once a table has it. */
 type Bucket = ReadonlyMap<string, WatcherRecord>
+
+interface Counts {
+  tracked: number
+  outdated: number
+  pending: number
+  absent: number
+  /** By stage. */
+  blocking: number[]
+}
 
 /**
  * An immutable table of watchers with its counts. A change costs one bucket, so that the confirmations of ten thousand
@@ -35,30 +65,49 @@ type Bucket = ReadonlyMap<string, WatcherRecord>
 export class WatcherTable implements Iterable<WatcherRecord> {
   /** All watchers. */
   readonly size: number
-  /** Those that owe a confirmation for each generation. */
-  readonly tracked: number
-  /** Tracked watchers that have not confirmed the current generation, whether or not their deadline has passed. */
-  readonly outdated: number
-  /** Outdated watchers that are still waited for. */
-  readonly pending: number
+  readonly #counts: Readonly<Counts>
   readonly #buckets: readonly Bucket[]
 
-  private constructor(
-    buckets: readonly Bucket[],
-    size: number,
-    tracked: number,
-    outdated: number,
-    pending: number,
-  ) {
+  private constructor(buckets: readonly Bucket[], size: number, counts: Counts) {
     this.#buckets = buckets
     this.size = size
-    this.tracked = tracked
-    this.outdated = outdated
-    this.pending = pending
+    this.#counts = counts
   }
 
   static none(): WatcherTable {
-    return new WatcherTable(new Array<Bucket>(bucketCount).fill(new Map()), 0, 0, 0, 0)
+    return new WatcherTable(new Array<Bucket>(bucketCount).fill(new Map()), 0, noCounts())
+  }
+
+  static of(watchers: Iterable<WatcherRecord>): WatcherTable {
+    const buckets = Array.from({ length: bucketCount }, () => new Map<string, WatcherRecord>())
+    for (const watcher of watchers) buckets[bucketOf(watcher.id)]?.set(watcher.id, watcher)
+    return WatcherTable.#counted(buckets)
+  }
+
+  /** Those that owe a confirmation for each generation. */
+  get tracked(): number {
+    return this.#counts.tracked
+  }
+
+  /** Tracked watchers that have not confirmed the current generation, whether or not they are still waited for. */
+  get outdated(): number {
+    return this.#counts.outdated
+  }
+
+  /** Outdated watchers whose deadline has not passed. */
+  get pending(): number {
+    return this.#counts.pending
+  }
+
+  /** Watchers whose connection is gone, and which may come back. */
+  get absent(): number {
+    return this.#counts.absent
+  }
+
+  /** How many are waited for, of this stage and those before it. */
+  blockingUpTo(stage: Stage): number {
+    const last = stages.indexOf(stage)
+    return this.#counts.blocking.reduce((sum, count, index) => (index <= last ? sum + count : sum), 0)
   }
 
   get(id: string): WatcherRecord | undefined {
@@ -75,25 +124,31 @@ export class WatcherTable implements Iterable<WatcherRecord> {
     return this.get(id) === undefined ? this : this.#changed(id, undefined)
   }
 
-  /** The table with every watcher replaced by what `change` makes of it; ids stay. */
-  map(change: (watcher: WatcherRecord) => WatcherRecord): WatcherTable {
-    let [tracked, outdated, pending] = [0, 0, 0]
+  /** The table with every watcher replaced by what `change` makes of it, or left out where that is undefined; ids stay. */
+  map(change: (watcher: WatcherRecord) => WatcherRecord | undefined): WatcherTable {
     const buckets = this.#buckets.map((bucket) => {
       const next = new Map<string, WatcherRecord>()
       for (const watcher of bucket.values()) {
         const changed = change(watcher)
-        next.set(changed.id, changed)
-        tracked += countTracked(changed)
-        outdated += countOutdated(changed)
-        pending += countPending(changed)
+        if (changed) next.set(changed.id, changed)
       }
       return next
     })
-    return new WatcherTable(buckets, this.size, tracked, outdated, pending)
+    return WatcherTable.#counted(buckets)
   }
 
   *[Symbol.iterator](): Iterator<WatcherRecord> {
     for (const bucket of this.#buckets) yield* bucket.values()
+  }
+
+  static #counted(buckets: readonly Bucket[]): WatcherTable {
+    const counts = noCounts()
+    let size = 0
+    for (const bucket of buckets) {
+      size += bucket.size
+      for (const watcher of bucket.values()) count(counts, watcher, 1)
+    }
+    return new WatcherTable(buckets, size, counts)
   }
 
   #changed(id: string, watcher: WatcherRecord | undefined): WatcherTable {
@@ -102,28 +157,32 @@ export class WatcherTable implements Iterable<WatcherRecord> {
     const before = bucket.get(id)
     if (watcher) bucket.set(id, watcher)
     else bucket.delete(id)
-    return new WatcherTable(
-      this.#buckets.with(index, bucket),
-      this.size + (watcher ? 1 : 0) - (before ? 1 : 0),
-      this.tracked + countTracked(watcher) - countTracked(before),
-      this.outdated + countOutdated(watcher) - countOutdated(before),
-      this.pending + countPending(watcher) - countPending(before),
-    )
+    const counts = { ...this.#counts, blocking: [...this.#counts.blocking] }
+    if (before) count(counts, before, -1)
+    if (watcher) count(counts, watcher, 1)
+    const size = this.size + (watcher ? 1 : 0) - (before ? 1 : 0)
+    return new WatcherTable(this.#buckets.with(index, bucket), size, counts)
   }
+}
+
+/** Whether `ready` waits for it. */
+export function isBlocking(watcher: WatcherRecord): boolean {
+  return watcher.owing === 'pending' || watcher.held === true
 }
 
 function bucketOf(id: string): number {
   return Number(id) % bucketCount
 }
 
-function countTracked(watcher: WatcherRecord | undefined): number {
-  return watcher?.tracked ? 1 : 0
+function noCounts(): Counts {
+  return { tracked: 0, outdated: 0, pending: 0, absent: 0, blocking: stages.map(() => 0) }
 }
 
-function countOutdated(watcher: WatcherRecord | undefined): number {
-  return watcher && watcher.owing !== 'no' ? 1 : 0
-}
-
-function countPending(watcher: WatcherRecord | undefined): number {
-  return watcher?.owing === 'pending' ? 1 : 0
+function count(counts: Counts, watcher: WatcherRecord, by: 1 | -1): void {
+  if (watcher.tracked) counts.tracked += by
+  if (watcher.owing !== 'no') counts.outdated += by
+  if (watcher.owing === 'pending') counts.pending += by
+  if (watcher.absentUntilUsec !== undefined) counts.absent += by
+  const stage = stages.indexOf(watcher.stage)
+  if (isBlocking(watcher)) counts.blocking[stage] = (counts.blocking[stage] ?? 0) + by
 }

@@ -1,0 +1,26 @@
+import type { WatcherRecord } from './watcher-table.ts'
+
+const usecPerMs = 1000
+
+/** A watcher as it is when a generation has begun: it owes a confirmation, and is told when its stage comes. */
+export function indebted(watcher: WatcherRecord, nowUsec: number): WatcherRecord {
+  const rest = free(watcher)
+  return watcher.tracked ? { ...rest, owing: 'pending', sinceUsec: nowUsec } : rest
+}
+
+/** A watcher that has been told. */
+export function due(watcher: WatcherRecord, nowUsec: number, deadlineMs: number): WatcherRecord {
+  return { ...watcher, dueAtUsec: nowUsec + deadlineMs * usecPerMs }
+}
+
+/** A watcher that owes nothing. */
+export function free(watcher: WatcherRecord): WatcherRecord {
+  const { dueAtUsec: _, sinceUsec: __, held: ___, failure: ____, ...rest } = watcher
+  return { ...rest, owing: 'no' }
+}
+
+/** A watcher that is outdated, and waited for no longer. */
+export function released(watcher: WatcherRecord): WatcherRecord {
+  const { dueAtUsec: _, held: __, ...rest } = watcher
+  return rest
+}

@@ -1,0 +1,110 @@
+import type { Answer, AnswerKind, LogEntry, LogOutcome } from 'snapsafe/protocol'
+import type { OrchestratorState } from './state.ts'
+import type { WatcherRecord } from './watcher-table.ts'
+
+const maxEntries = 32
+/** Of one entry. Beyond it, answers that nobody will look for make room. */
+const maxAnswers = 200
+/** A storm of restores is no better told by each of them. */
+const maxSteps = 100
+
+/** The steps of an entry; see LogStep in the interface. */
+export type LogStepName =
+  | 'quiesce-requested'
+  | 'watchers-prepared'
+  | 'memory-wiped'
+  | 'frozen'
+  | 'restore-declared'
+  | 'kernel-unique'
+  | 'page-changed'
+  | 'thawed'
+  | `told-${WatcherRecord['stage']}`
+  | 'ready'
+  | 'quiesce-ended'
+
+/** Begins an entry, unless one is open. */
+export function openEntry(state: OrchestratorState): OrchestratorState {
+  const last = state.log.at(-1)
+  if (last?.outcome === 'open') return state
+  const entry: LogEntry = {
+    ...whatIs(state),
+    entry: (last?.entry ?? 0) + 1,
+    outcome: 'open',
+    steps: [],
+    answers: [],
+    answersLeftOut: 0,
+  }
+  return { ...state, log: [...state.log, entry].slice(-maxEntries) }
+}
+
+/** Adds a step to the open entry. */
+export function note(state: OrchestratorState, step: LogStepName, atUsec: number): OrchestratorState {
+  return change(state, (entry) =>
+    entry.outcome === 'open'
+      ? { ...entry, ...whatIs(state), steps: [...entry.steps, { step, atUsec }].slice(-maxSteps) }
+      : entry,
+  )
+}
+
+/** Adds what a watcher said, or what became of it; also to an entry that has ended, for who answers late. */
+export function noteAnswer(
+  state: OrchestratorState,
+  watcher: WatcherRecord,
+  answer: AnswerKind,
+  atUsec: number,
+  detail?: string,
+): OrchestratorState {
+  const { name, owner, stage } = watcher
+  const { pid, uid } = owner
+  const made: Answer = { name, pid, uid, stage, answer, ...(detail !== undefined && { detail }), atUsec }
+  return change(state, (entry) => ({ ...entry, ...roomFor(entry, made) }))
+}
+
+/** Takes one more sign of a restore that is in the log already. */
+export function refreshEntry(state: OrchestratorState): OrchestratorState {
+  return change(state, (entry) =>
+    entry.outcome === 'open' || entry.generation === state.generation
+      ? { ...entry, evidence: [...state.evidence] }
+      : entry,
+  )
+}
+
+export function closeEntry(
+  state: OrchestratorState,
+  outcome: LogOutcome,
+  detail?: string,
+): OrchestratorState {
+  return change(state, (entry) =>
+    entry.outcome === 'open'
+      ? { ...entry, ...whatIs(state), outcome, ...(detail !== undefined && { detail }) }
+      : entry,
+  )
+}
+
+function change(state: OrchestratorState, to: (entry: LogEntry) => LogEntry): OrchestratorState {
+  const last = state.log.at(-1)
+  return last ? { ...state, log: state.log.with(-1, to(last)) } : state
+}
+
+function whatIs(
+  state: OrchestratorState,
+): Omit<LogEntry, 'entry' | 'outcome' | 'steps' | 'answers' | 'answersLeftOut'> {
+  const { generation, generationId, cause, reason, kernelRandom, evidence } = state
+  return {
+    generation,
+    generationId,
+    cause,
+    ...(reason !== undefined && { reason }),
+    kernelRandom,
+    evidence: [...evidence],
+  }
+}
+
+/** Whoever has done as he should is the first to be forgotten, the earliest before the others. */
+function roomFor(entry: LogEntry, made: Answer): Pick<LogEntry, 'answers' | 'answersLeftOut'> {
+  const { answers, answersLeftOut } = entry
+  if (answers.length < maxAnswers) return { answers: [...answers, made], answersLeftOut }
+  const dispensable = answers.findIndex(({ answer }) => answer === 'confirmed' || answer === 'prepared')
+  if (dispensable === -1) return { answers, answersLeftOut: answersLeftOut + 1 }
+  return { answers: [...answers.toSpliced(dispensable, 1), made], answersLeftOut: answersLeftOut + 1 }
+}

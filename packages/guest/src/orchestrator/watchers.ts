@@ -1,0 +1,143 @@
+import { due, free, released } from './debt.ts'
+import type { OrchestratorEffect } from './events.ts'
+import { noteAnswer } from './log.ts'
+import { goOn } from './quiesce.ts'
+import { settle } from './settle.ts'
+import { hasBegun } from './stages.ts'
+import type { OrchestratorState } from './state.ts'
+import { type EventOf, type Step, then } from './step.ts'
+import { isBlocking, type WatcherRecord, type WatcherTable } from './watcher-table.ts'
+
+const usecPerMs = 1000
+/** How long a restart or a kill may take before nobody waits for its outcome any more. */
+const enforcementMs = 10_000
+
+export function join(state: OrchestratorState, event: EventOf<'watcher-joined'>): Step {
+  const { type: _, nowUsec, ...declared } = event
+  const fresh: WatcherRecord = { ...declared, owing: 'no' }
+  const before = findAbsent(state.watchers, fresh)
+  const watchers = before ? state.watchers.without(before.id) : state.watchers
+  const known = { ...state, lastWatcher: Math.max(state.lastWatcher, Number(event.id)) }
+  const joined = watchers.with(arrival(known, fresh, before, nowUsec))
+  return then(change(known, joined, nowUsec), (next) => [next, [{ type: 'rearm' }]])
+}
+
+/** Its connection is gone. Whoever owes something and lives may come back to it; whoever does not owes nothing. */
+export function leave(state: OrchestratorState, event: EventOf<'watcher-left'>): Step {
+  const { id, mayReturn, nowUsec } = event
+  const watcher = state.watchers.get(id)
+  if (!watcher) return [state, []]
+  if (mayReturn && isBlocking(watcher)) {
+    const absent = { ...watcher, absentUntilUsec: nowUsec + state.limits.graceMs * usecPerMs }
+    const left = then(change(state, state.watchers.with(absent), nowUsec), (next) => goOn(next, nowUsec))
+    return then(left, (next) => [next, [{ type: 'rearm' }]])
+  }
+  const gone = isBlocking(watcher) ? noteAnswer(state, watcher, 'left', nowUsec) : state
+  return then(change(gone, gone.watchers.without(id), nowUsec), (next) => goOn(next, nowUsec))
+}
+
+export function confirm(state: OrchestratorState, event: EventOf<'confirmed'>): Step {
+  const { generation, failure, nowUsec } = event
+  const watcher = state.watchers.get(event.id)
+  if (!watcher || generation !== state.generation) return [state, []]
+  if (failure === undefined) {
+    const settled = { ...free(watcher), adjustedTo: generation }
+    const noted = noteAnswer(state, watcher, 'confirmed', nowUsec)
+    return change(noted, state.watchers.with(settled), nowUsec)
+  }
+  const noted = noteAnswer(state, watcher, 'failed', nowUsec, failure)
+  if (!watcher.tracked) return [noted, []]
+  const { dueAtUsec: _, held: __, ...rest } = watcher
+  return dispose(noted, { ...rest, owing: 'failed', failure }, nowUsec)
+}
+
+/** What was to be done about a watcher failed: it is reported, like others, and waited for no longer. */
+export function giveUpOn(state: OrchestratorState, event: EventOf<'not-enforced'>): Step {
+  const watcher = state.watchers.get(event.id)
+  if (!watcher?.held) return [state, []]
+  const noted = noteAnswer(state, watcher, 'late', event.nowUsec, event.detail)
+  return change(noted, state.watchers.with(released(watcher)), event.nowUsec)
+}
+
+/** Everything about watchers that time brings about. */
+export function passTime(state: OrchestratorState, nowUsec: number): Step {
+  let step: Step = [state, []]
+  for (const watcher of state.watchers) {
+    const { id, dueAtUsec, absentUntilUsec } = watcher
+    if (absentUntilUsec !== undefined && absentUntilUsec <= nowUsec) {
+      step = then(step, (next) => {
+        const noted = isBlocking(watcher) ? noteAnswer(next, watcher, 'left', nowUsec) : next
+        return change(noted, noted.watchers.without(id), nowUsec)
+      })
+    } else if (dueAtUsec !== undefined && dueAtUsec <= nowUsec) {
+      step = then(step, (next) => passDeadline(next, watcher, nowUsec))
+    }
+  }
+  return step
+}
+
+/** A watcher that comes: new, or back to what it owes. */
+function arrival(
+  state: OrchestratorState,
+  fresh: WatcherRecord,
+  before: WatcherRecord | undefined,
+  nowUsec: number,
+): WatcherRecord {
+  if (fresh.adjustedTo === state.generation || !fresh.tracked) return fresh
+  const { stage, stageBeganUsec, limits } = state
+  const owes: WatcherRecord = { ...fresh, owing: 'pending', sinceUsec: before?.sinceUsec ?? nowUsec }
+  if (state.phase === 'adjusting' && !hasBegun(fresh.stage, stage)) return owes
+  if (before?.dueAtUsec !== undefined) return { ...owes, dueAtUsec: before.dueAtUsec }
+  // Who comes late shares the time that its stage has: nobody can put off `ready` by joining again and again.
+  const endUsec = stageBeganUsec + limits.maxDeadlineMs * usecPerMs
+  const leftMs = state.phase === 'adjusting' ? Math.max(0, (endUsec - nowUsec) / usecPerMs) : fresh.deadlineMs
+  return due(owes, nowUsec, Math.min(fresh.deadlineMs, leftMs))
+}
+
+/** The same watcher of the same process, whose connection was lost. */
+function findAbsent(watchers: WatcherTable, { name, owner }: WatcherRecord): WatcherRecord | undefined {
+  if (watchers.absent === 0) return undefined
+  for (const watcher of watchers) {
+    const { pid, uid, startTicks } = watcher.owner
+    const isOwner = pid === owner.pid && uid === owner.uid && startTicks === owner.startTicks
+    if (watcher.absentUntilUsec !== undefined && watcher.name === name && isOwner) return watcher
+  }
+  return undefined
+}
+
+function passDeadline(state: OrchestratorState, watcher: WatcherRecord, nowUsec: number): Step {
+  // The second deadline of one that was to be restarted or killed, and is still there.
+  if (watcher.held) return change(state, state.watchers.with(released(watcher)), nowUsec)
+  const { dueAtUsec: _, ...rest } = watcher
+  return dispose(state, { ...rest, owing: 'deadline' }, nowUsec)
+}
+
+/** Does what is configured about a watcher that has not adjusted. */
+function dispose(state: OrchestratorState, watcher: WatcherRecord, nowUsec: number): Step {
+  const { policy, id } = watcher
+  const isLate = watcher.owing === 'deadline'
+  if (policy === 'report') {
+    const noted = isLate ? noteAnswer(state, watcher, 'late', nowUsec) : state
+    return change(noted, state.watchers.with(watcher), nowUsec)
+  }
+  if (policy === 'hold') {
+    const noted = isLate ? noteAnswer(state, watcher, 'held', nowUsec) : state
+    return change(noted, state.watchers.with({ ...watcher, held: true }), nowUsec)
+  }
+  const noted = noteAnswer(state, watcher, policy === 'kill' ? 'killed' : 'restarted', nowUsec)
+  const held = due({ ...watcher, held: true }, nowUsec, enforcementMs)
+  const enforce: OrchestratorEffect = { type: 'enforce', id, policy }
+  return then(change(noted, noted.watchers.with(held), nowUsec), (next) => [
+    next,
+    [enforce, { type: 'rearm' }],
+  ])
+}
+
+/** Takes over a changed table, with what follows from it. */
+function change(state: OrchestratorState, watchers: WatcherTable, nowUsec: number): Step {
+  const { tracked, outdated } = state.watchers
+  const same = watchers.tracked === tracked && watchers.outdated === outdated
+  const [next, effects] = settle({ ...state, watchers }, nowUsec)
+  const shown = same || effects.some((effect) => effect.type === 'publish')
+  return [next, shown ? effects : [{ type: 'publish', change: 'counts' }, ...effects]]
+}
