@@ -1,25 +1,41 @@
+import type { NativeAddon } from 'snapsafe/native'
 import type { MethodHandlers, Methods, ServerCall } from 'snapsafe/protocol'
 import { serviceErrors } from 'snapsafe/protocol'
-import { checkConfirmation } from '../orchestrator/machine.ts'
+import type { KernelRandomDoor } from '../system/kernel-random.ts'
+import type { MemoryGuard } from '../system/protected-memory.ts'
 import { apiError } from './api-error.ts'
 import type { Caller } from './caller.ts'
 import type { Config } from './config.ts'
+import type { Freeze } from './freeze.ts'
+import { getLog } from './get-log.ts'
+import type { Log } from './log.ts'
 import type { Manager } from './manager.ts'
+import { printable } from './printable.ts'
+import { protectMemory } from './protect-memory.ts'
+import { quiesce } from './quiesce.ts'
+import { resume } from './resume.ts'
 import type { SourceBoard } from './source-board.ts'
 import { viewState, viewWatchers } from './view.ts'
 import { wait } from './wait.ts'
 import { watch } from './watch.ts'
+import { confirm, confirmQuiesce, leave } from './watcher-calls.ts'
 
 /** SysGenID's counter is a signed 32-bit number, and half of the page's is left for counting on. */
 const maxMinimum = 2 ** 31 - 1
 const maxReasonChars = 200
-const maxFailureChars = 1000
 
 /** What every method gets. */
 export interface ApiContext {
+  readonly addon: NativeAddon
   readonly manager: Manager
   readonly config: Config
+  readonly log: Log
   readonly sources: SourceBoard
+  /** Has every source look at once, and report what it sees. */
+  readonly sampleSources: () => void
+  readonly freeze: Freeze
+  readonly kernelRandom: KernelRandomDoor
+  readonly memory: MemoryGuard
   readonly caller: Caller
 }
 
@@ -43,6 +59,8 @@ const table: Table = {
   },
   Watch: { access: 'everybody', run: watch },
   Confirm: { access: 'everybody', run: confirm },
+  ConfirmQuiesce: { access: 'everybody', run: confirmQuiesce },
+  Leave: { access: 'everybody', run: leave },
   Wait: { access: 'everybody', run: wait },
   ListWatchers: {
     access: 'everybody',
@@ -52,6 +70,10 @@ const table: Table = {
     access: 'everybody',
     run: (call, { sources }) => call.reply({ sources: sources.list() }),
   },
+  GetLog: { access: 'everybody', run: getLog },
+  ProtectMemory: { access: 'everybody', run: protectMemory },
+  Quiesce: { access: 'privileged', run: quiesce },
+  Resume: { access: 'privileged', run: resume },
   Bump: { access: 'privileged', run: bump },
 }
 
@@ -70,22 +92,6 @@ export function apiFor(context: ApiContext): MethodHandlers<Methods> {
   return Object.fromEntries(handlers)
 }
 
-function confirm(call: ServerCall<Methods['Confirm']['parameters']>, { manager, caller }: ApiContext): void {
-  const { watcher, generation, failure } = call.parameters
-  const verdict = checkConfirmation(manager.state, watcher, caller, generation)
-  if (verdict === 'no-such-watcher') throw apiError('NoSuchWatcher', {})
-  if (verdict === 'not-owner') throw apiError('NotOwner', {})
-  if (verdict === 'stale') throw apiError('StaleGeneration', { current: manager.state.generation })
-  manager.dispatch({
-    type: 'confirmed',
-    nowUsec: manager.nowUsec(),
-    id: watcher,
-    generation,
-    ...(failure != null && { failure: printable(failure.slice(0, maxFailureChars)) }),
-  })
-  call.reply({})
-}
-
 async function bump(
   call: ServerCall<Methods['Bump']['parameters'], Methods['Bump']['reply']>,
   { manager, caller }: ApiContext,
@@ -96,8 +102,8 @@ async function bump(
   }
   if (reason != null && reason.length > maxReasonChars) throw serviceErrors.invalidParameter('reason')
   const changed = new Promise<void>((resolve) => {
-    const unsubscribe = manager.subscribe((change) => {
-      if (change !== 'generation') return
+    const unsubscribe = manager.audience.subscribe((change) => {
+      if (change.type !== 'generation') return
       unsubscribe()
       resolve()
     })
@@ -110,13 +116,11 @@ async function bump(
       detail: `process ${caller.pid} of user ${caller.uid} asked for a new generation`,
       kernelReseeded: false,
     },
-    { ...(reason != null && { reason: printable(reason) }), ...(minimum != null && { minimum }) },
+    {
+      ...(reason != null && { reason: printable(reason, maxReasonChars) }),
+      ...(minimum != null && { minimum }),
+    },
   )
   await changed
   call.reply({ state: viewState(manager.state, caller) })
-}
-
-/** Texts of callers are shown on terminals, root's among them: without control characters, as names are. */
-function printable(text: string): string {
-  return text.replace(/\p{C}+/gu, ' ')
 }

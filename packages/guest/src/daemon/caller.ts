@@ -1,20 +1,34 @@
 import type { Socket } from 'node:net'
 import type { NativeAddon } from 'snapsafe/native'
 
-/** Who is at the other end of a connection, as the kernel says. */
+/** Who is at the other end of a connection, as the kernel recorded it when it connected. */
 export interface Caller {
+  /** 0: a process of another PID namespace, which has no number here. */
   readonly pid: number
   readonly uid: number
   /** root, or of the group that the configuration names: may do what changes something for everybody. */
   readonly privileged: boolean
+  /** A descriptor of the process itself, which never comes to mean another one; the receiver closes it. Throws if it is gone. */
+  openPidfd(): number
 }
 
 /** Reads SO_PEERCRED and SO_PEERGROUPS: what the caller was when it connected, whatever it has become since. */
 export function identifyCaller(addon: NativeAddon, socket: Socket, group: number | undefined): Caller {
+  const fd = descriptorOf(socket)
+  const { pid, uid, gid, groups } = addon.peerCredentials(fd)
+  const privileged = uid === 0 || (group !== undefined && (gid === group || groups.includes(group)))
+  return {
+    pid,
+    uid,
+    privileged,
+    // Before Linux 6.5 there is none of the peer itself. The connection is open, so most likely the pid is still its own.
+    openPidfd: () => addon.peerPidfd(descriptorOf(socket)) ?? addon.pidfdOpen(pid),
+  }
+}
+
+function descriptorOf(socket: Socket): number {
   // Node offers the descriptor in no other way; libuv's handle has had this field since Node 0.x.
   const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd
   if (fd === undefined || fd < 0) throw new Error('the socket was closed before its peer could be identified')
-  const { pid, uid, gid, groups } = addon.peerCredentials(fd)
-  const privileged = uid === 0 || (group !== undefined && (gid === group || groups.includes(group)))
-  return { pid, uid, privileged }
+  return fd
 }

@@ -1,15 +1,15 @@
 import type { NativeAddon } from 'snapsafe/native'
-import type { PageWriter } from 'snapsafe/protocol'
+import type { PageWriter, Running } from 'snapsafe/protocol'
 import type { OrchestratorEffect, OrchestratorEvent } from '../orchestrator/events.ts'
 import { step } from '../orchestrator/machine.ts'
 import { nextWakeUsec, type OrchestratorState } from '../orchestrator/state.ts'
+import type { DeadlinePolicy, WatcherRecord } from '../orchestrator/watcher-table.ts'
 import { type MergeState, merge } from '../sources/merge.ts'
 import type { SourceEvidence, SourceMemory } from '../sources/source.ts'
 import type { KernelRandomDoor } from '../system/kernel-random.ts'
+import { Audience } from './audience.ts'
 import type { Log } from './log.ts'
-
-/** What subscribers are told; `counts` is progress on the way to ready. */
-export type Change = 'generation' | 'ready' | 'counts'
+import type { Saved, StateStore, StoreRecord } from './store.ts'
 
 /** setTimeout takes no more. */
 const maxTimerMs = 2 ** 31 - 1
@@ -18,40 +18,57 @@ export interface ManagerOptions {
   readonly addon: NativeAddon
   readonly page: PageWriter
   readonly kernelRandom: KernelRandomDoor
+  readonly memory: { wipe(): { readonly regions: number; readonly failures: readonly Error[] } }
+  readonly freezer: {
+    freeze(signal: AbortSignal): Promise<{ readonly frozen: string[]; readonly running: Running[] }>
+    thaw(): void
+  }
+  /** Restarts or kills the process of a watcher; rejects with why it cannot. */
+  readonly enforce: (
+    watcher: WatcherRecord,
+    policy: Extract<DeadlinePolicy, 'restart' | 'kill'>,
+  ) => Promise<void>
   readonly log: Log
-  readonly state: OrchestratorState
+  readonly store: StateStore
+  readonly saved: Saved
   /** Names of the sources, for merging what they say. */
   readonly sources: readonly string[]
-  readonly memories: ReadonlyMap<string, SourceMemory>
-  /** Called when what the next daemon must know has changed. */
-  readonly save: (state: OrchestratorState, memories: ReadonlyMap<string, SourceMemory>) => void
-  /** Called when a restore cannot be made a generation: only another daemon can help, which finds it again. */
+  /** Called when a restore cannot be made a generation: only another daemon can help, which finds it on record. */
   readonly fatal: (error: Error) => void
   /** Called once for each generation, when it is ready. */
   readonly record: (state: OrchestratorState) => void
 }
 
-/** Owns the state of the daemon: takes what happens, asks the state machine, and does what it says, in its order. */
+/** What belongs to a sign of a restore. */
+export interface ReportOptions {
+  readonly reason?: string
+  readonly minimum?: number
+  readonly restoreId?: string
+  /** What the source wants to remember once the sign is on record. */
+  readonly memory?: SourceMemory
+}
+
+/** Owns the state of the daemon: puts what happens on record, asks the state machine, and does what it says, in its order. */
 export class Manager {
+  /** Who is told of what. */
+  readonly audience = new Audience()
   readonly #options: ManagerOptions
   readonly #memories: Map<string, SourceMemory>
-  readonly #subscribers = new Set<(change: Change) => void>()
-  readonly #events: OrchestratorEvent[] = []
-  readonly #perUser = new Map<number, number>()
+  readonly #waiting: StoreRecord[] = []
   #state: OrchestratorState
-  #merge: MergeState = new Map()
+  #credits: MergeState
   #dispatching = false
   #closed = false
   #timer: NodeJS.Timeout | undefined
-  #lastId = 0
+  #freezing: AbortController | undefined
 
   constructor(options: ManagerOptions) {
     this.#options = options
-    this.#state = options.state
-    this.#memories = new Map(options.memories)
-    // Not the counts: if this daemon dies before the watchers are back, the next one must know that there were some.
-    const { tracked: _, outdated: __, ...fields } = pageFields(this.#state)
-    options.page.publish(fields)
+    this.#state = options.saved.state
+    this.#memories = new Map(options.saved.memories)
+    this.#credits = options.saved.credits
+    options.store.write(this.#saved())
+    options.page.publish(pageFields(this.#state))
     this.#rearm()
   }
 
@@ -63,107 +80,108 @@ export class Manager {
     return Number(this.#options.addon.bootTimeNs() / 1000n)
   }
 
-  /** An id for the next watcher. */
-  nextWatcherId(): string {
-    this.#lastId += 1
-    return String(this.#lastId)
-  }
-
-  /** How many watchers a user has. */
-  watchersOf(uid: number): number {
-    return this.#perUser.get(uid) ?? 0
-  }
-
-  /** Be told of changes, after the page shows them, until the returned function is called. */
-  subscribe(subscriber: (change: Change) => void): () => void {
-    this.#subscribers.add(subscriber)
-    return () => this.#subscribers.delete(subscriber)
-  }
-
   /** Takes a sign of a restore: declares the restore, unless another source has told of it already. */
-  report(evidence: SourceEvidence, options: { reason?: string; minimum?: number } = {}): void {
-    const nowUsec = this.nowUsec()
-    const merged = merge(this.#merge, evidence, this.#options.sources, nowUsec)
-    this.#merge = merged.state
+  report(evidence: SourceEvidence, options: ReportOptions = {}): void {
+    if (this.#closed) return
+    const { memory, ...about } = options
     const { source, detail, cause, kernelReseeded } = evidence
-    this.#options.log.info(`${source}: ${detail} (${merged.verdict})`)
-    if (merged.verdict === 'absorbed') {
-      this.dispatch({ type: 'evidence', nowUsec, evidence: { source, detail } })
-    } else {
-      this.dispatch({
-        type: 'restore',
-        nowUsec,
-        cause,
-        kernelReseeded,
-        evidence: { source, detail },
-        ...options,
-      })
-    }
+    const nowUsec = this.nowUsec()
+    const { state: credits, verdict } = merge(this.#credits, evidence, this.#options.sources, nowUsec)
+    this.#options.log.info(`${source}: ${detail} (${verdict})`)
+    const sign = { source, detail, atUsec: nowUsec }
+    const { restoreId } = about
+    const event: OrchestratorEvent =
+      verdict === 'absorbed'
+        ? { type: 'evidence', nowUsec, evidence: sign, ...(restoreId !== undefined && { restoreId }) }
+        : { type: 'restore', nowUsec, cause, kernelReseeded, evidence: sign, ...about }
+    this.#take({ event, credits: [...credits], ...(memory && { memory: { source, memory } }) })
   }
 
   /** Keeps what a source wants to know when the daemon starts again. */
   remember(source: string, memory: SourceMemory): void {
-    // What was reported with it has not become a generation.
-    if (this.#closed) return
-    this.#memories.set(source, memory)
-    this.#save()
+    this.#take({ memory: { source, memory } })
   }
 
   /** Hands an event to the state machine. Events that come while one is being handled wait for their turn. */
   dispatch(event: OrchestratorEvent): void {
-    if (this.#closed) return
-    this.#events.push(event)
-    if (this.#dispatching) return
-    this.#dispatching = true
-    try {
-      for (let next = this.#events.shift(); next; next = this.#events.shift()) {
-        this.#count(next)
-        const [state, effects] = step(this.#state, next)
-        this.#state = state
-        for (const effect of effects) this.#do(effect)
-      }
-    } finally {
-      this.#dispatching = false
-    }
+    this.#take({ event })
   }
 
   /** Nothing changes any more, neither the state nor the page; the next daemon goes on from here. */
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
-    this.#subscribers.clear()
+    this.#freezing?.abort(new Error('the daemon ends'))
+    this.audience.close()
+    this.#options.store.close()
   }
 
-  #count(event: OrchestratorEvent): void {
-    if (event.type !== 'watcher-joined' && event.type !== 'watcher-left') return
-    const uid =
-      event.type === 'watcher-joined' ? event.owner.uid : this.#state.watchers.get(event.id)?.owner.uid
-    if (uid === undefined) return
-    const count = this.watchersOf(uid) + (event.type === 'watcher-joined' ? 1 : -1)
-    if (count > 0) this.#perUser.set(uid, count)
-    else this.#perUser.delete(uid)
+  #take(record: StoreRecord): void {
+    if (this.#closed) return
+    this.#waiting.push(record)
+    if (this.#dispatching) return
+    this.#dispatching = true
+    try {
+      for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) this.#play(next)
+    } finally {
+      this.#dispatching = false
+    }
+  }
+
+  #play(record: StoreRecord): void {
+    // First on record, then done: a daemon that is killed in between is followed by one that does it.
+    this.#options.store.append(record)
+    const { memory, credits, event } = record
+    if (memory) this.#memories.set(memory.source, memory.memory)
+    if (credits) this.#credits = new Map(credits)
+    const [state, effects] = event ? step(this.#state, event) : [this.#state, []]
+    const logged = state.log !== this.#state.log
+    this.#state = state
+    this.#options.store.tidy(() => this.#saved())
+    for (const effect of effects) this.#do(effect)
+    if (logged) this.audience.logged()
   }
 
   #do(effect: OrchestratorEffect): void {
+    const { page, freezer } = this.#options
     switch (effect.type) {
+      case 'wipe-memory':
+        return this.#wipeMemory()
       case 'make-kernel-unique':
         this.#makeKernelUnique(effect.attempt, effect.kernelReseeded).catch(this.#options.fatal)
         return
       case 'publish':
-        this.#options.page.publish(pageFields(this.#state))
-        // Only now: a daemon that is killed before the page changed must find the restore again.
-        if (effect.change === 'generation') this.#save()
-        if (effect.change === 'counts') this.#tell('counts')
+        page.publish(pageFields(this.#state))
+        if (effect.change === 'counts') this.audience.announce({ type: 'counts' })
         return
+      case 'freeze':
+        void this.#freeze(effect.quiesce)
+        return
+      case 'thaw':
+        this.#freezing?.abort(new Error('the planned snapshot is over'))
+        return freezer.thaw()
+      case 'ask':
+        return this.audience.ask(effect.id)
+      case 'tell':
+        return this.audience.tell(effect.stage)
       case 'announce':
-        this.#announce(effect.event)
+        return this.#announce(effect.event)
+      case 'quiesce-ended':
+        return this.audience.announce(effect)
+      case 'enforce':
+        void this.#enforce(effect.id, effect.policy)
         return
       case 'rearm':
-        this.#rearm()
-        return
+        return this.#rearm()
       default:
         effect satisfies never
     }
+  }
+
+  #wipeMemory(): void {
+    const { regions, failures } = this.#options.memory.wipe()
+    if (regions > 0) this.#options.log.info(`wiped ${regions} regions of protected memory`)
+    for (const failure of failures) this.#options.log.error(failure.message)
   }
 
   async #makeKernelUnique(attempt: number, kernelReseeded: boolean): Promise<void> {
@@ -181,31 +199,45 @@ export class Manager {
     this.dispatch({ type: 'kernel-unique', nowUsec: this.nowUsec(), attempt, kernelRandom, generationId })
   }
 
-  #announce(event: 'generation' | 'ready'): void {
-    const { log, record } = this.#options
-    const { generation, generationId, cause, watchers } = this.#state
-    if (event === 'generation') {
-      log.info(
-        `generation ${generation} (${generationId}, ${cause}), ${watchers.pending} watchers to wait for`,
-      )
-    } else {
-      const missed = watchers.outdated
-      if (missed > 0)
-        log.warning(`ready, degraded: ${missed} of ${watchers.tracked} watchers have not adjusted`)
-      else log.info(`ready: ${watchers.tracked} watchers have adjusted`)
-      this.#save()
-      record(this.#state)
+  async #freeze(quiesce: number): Promise<void> {
+    const { freezer, log } = this.#options
+    const ended = new AbortController()
+    this.#freezing = ended
+    try {
+      const { frozen, running } = await freezer.freeze(ended.signal)
+      for (const { group, why } of running) log.warning(`not frozen: ${group}: ${why}`)
+      log.info(`frozen: ${frozen.join(', ') || 'nothing'}`)
+      this.dispatch({ type: 'frozen', nowUsec: this.nowUsec(), quiesce, frozen, running })
+    } catch (error) {
+      const detail = (error as Error).message
+      this.dispatch({ type: 'not-frozen', nowUsec: this.nowUsec(), quiesce, detail })
     }
-    this.#tell(event)
   }
 
-  #save(): void {
-    // While a restore waits for its generation, the sign of it must not be on record as seen.
-    if (!this.#state.pending) this.#options.save(this.#state, this.#memories)
+  async #enforce(id: string, policy: Extract<DeadlinePolicy, 'restart' | 'kill'>): Promise<void> {
+    const { enforce, log } = this.#options
+    const watcher = this.#state.watchers.get(id)
+    if (!watcher) return
+    const who = `${watcher.name} (pid ${watcher.owner.pid})`
+    log.warning(`${who} has not adjusted: ${policy}`)
+    try {
+      await enforce(watcher, policy)
+    } catch (error) {
+      const detail = (error as Error).message
+      log.error(`cannot ${policy} ${who}: ${detail}`)
+      this.dispatch({ type: 'not-enforced', nowUsec: this.nowUsec(), id, detail })
+    }
   }
 
-  #tell(change: Change): void {
-    for (const subscriber of this.#subscribers) subscriber(change)
+  #announce(event: 'generation' | 'quiesce' | 'ready' | 'resumed'): void {
+    const { log, record } = this.#options
+    log.info(describe(event, this.#state))
+    if (event === 'ready') record(this.#state)
+    this.audience.announce({ type: event })
+  }
+
+  #saved(): Saved {
+    return { state: this.#state, memories: this.#memories, credits: this.#credits }
   }
 
   #rearm(): void {
@@ -214,6 +246,24 @@ export class Manager {
     if (wakeUsec === undefined) return
     const ms = Math.min(maxTimerMs, Math.max(1, Math.ceil((wakeUsec - this.nowUsec()) / 1000)))
     this.#timer = setTimeout(() => this.dispatch({ type: 'time', nowUsec: this.nowUsec() }), ms)
+  }
+}
+
+function describe(event: 'generation' | 'quiesce' | 'ready' | 'resumed', state: OrchestratorState): string {
+  const { generation, generationId, cause, watchers, phase } = state
+  switch (event) {
+    case 'generation':
+      return `generation ${generation} (${generationId}, ${cause}), ${watchers.pending} watchers to wait for`
+    case 'ready':
+      return watchers.outdated > 0
+        ? `ready, degraded: ${watchers.outdated} of ${watchers.tracked} watchers have not adjusted`
+        : `ready: ${watchers.tracked} watchers have adjusted`
+    case 'quiesce':
+      return phase === 'quiesced' ? 'quiesced: the snapshot can be taken' : 'a snapshot is planned'
+    case 'resumed':
+      return `the planned snapshot is over: ${state.log.at(-1)?.detail ?? 'there was no restore'}`
+    default:
+      return event satisfies never
   }
 }
 

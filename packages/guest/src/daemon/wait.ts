@@ -2,7 +2,7 @@ import type { Methods, ServerCall } from 'snapsafe/protocol'
 import { serviceErrors } from 'snapsafe/protocol'
 import type { ApiContext } from './api.ts'
 import { apiError } from './api-error.ts'
-import { viewState } from './view.ts'
+import { viewProgress, viewState } from './view.ts'
 
 const defaultTimeoutMs = 3_600_000
 const maxTimeoutMs = 86_400_000
@@ -24,20 +24,26 @@ export async function wait(
     // While a restore waits for its generation, the phase on record is of the past.
     return what === 'ready' ? phase === 'running' && !pending : generation !== from
   }
+  const view = () => ({
+    state: viewState(manager.state, caller),
+    progress: viewProgress(manager.state, caller),
+  })
   const outcome = await new Promise<'reached' | 'late' | 'gone'>((resolve) => {
     if (reached()) return resolve('reached')
     let lastProgressMs = Number.NEGATIVE_INFINITY
-    const unsubscribe = manager.subscribe((change) => {
+    const unsubscribe = manager.audience.subscribe((change) => {
       if (reached()) return end('reached')
       const nowMs = performance.now()
-      if (!call.more || (change === 'counts' && nowMs - lastProgressMs < progressEveryMs)) return
+      if (!call.more || (change.type === 'counts' && nowMs - lastProgressMs < progressEveryMs)) return
       lastProgressMs = nowMs
-      call.replyContinues({ state: viewState(manager.state, caller) })
+      call.replyContinues(view())
     })
     const timer = setTimeout(() => end('late'), timeoutMs ?? defaultTimeoutMs)
     const gone = (): void => end('gone')
     call.signal.addEventListener('abort', gone)
     if (call.signal.aborted) gone()
+    // The first line of who is waited for; changes may be far away.
+    else if (call.more) call.replyContinues(view())
     function end(how: 'reached' | 'late' | 'gone'): void {
       unsubscribe()
       clearTimeout(timer)
@@ -45,7 +51,6 @@ export async function wait(
       resolve(how)
     }
   })
-  const state = viewState(manager.state, caller)
-  if (outcome === 'late') throw apiError('TimedOut', { state })
-  call.reply({ state })
+  if (outcome === 'late') throw apiError('TimedOut', { state: viewState(manager.state, caller) })
+  call.reply(view())
 }

@@ -1,5 +1,10 @@
+import { closeSync } from 'node:fs'
+import { constants } from 'node:os'
 import type { Methods, ServerCall, WatchEvent } from 'snapsafe/protocol'
 import { serviceErrors } from 'snapsafe/protocol'
+import { hasBegun } from '../orchestrator/stages.ts'
+import type { OrchestratorState } from '../orchestrator/state.ts'
+import { isGone, startTicksOf } from '../system/process-status.ts'
 import type { ApiContext } from './api.ts'
 import { apiError } from './api-error.ts'
 import { viewState } from './view.ts'
@@ -8,58 +13,114 @@ const maxNameChars = 128
 /** u32, as on the page. */
 const maxGeneration = 2 ** 32 - 1
 
-/** Watch: registers, and tells of each generation and each ready until the connection is closed. */
-export async function watch(
-  call: ServerCall<Methods['Watch']['parameters'], Methods['Watch']['reply']>,
-  { manager, config, caller }: ApiContext,
-): Promise<void> {
-  const { name, tracked, deadlineMs, adjustedTo } = call.parameters
-  const { deadline, max_deadline, max_per_user, wait_for } = config.watchers
+type WatchCall = ServerCall<Methods['Watch']['parameters'], Methods['Watch']['reply']>
+
+/** Watch: registers, and tells of what the watcher wants to know until the connection is closed. */
+export async function watch(call: WatchCall, context: ApiContext): Promise<void> {
+  const { manager, caller } = context
+  check(call, context)
+  const { stage = 'application', beforeSnapshot, notify } = given(call.parameters)
+  const signaller = notify === 'signal' || notify === 'both' ? openSignaller(call, context) : undefined
+  const id = String(manager.state.lastWatcher + 1)
+  const owner = { pid: caller.pid, uid: caller.uid, startTicks: startTicksOf(caller.pid) }
+  const reply = (event: WatchEvent): void => {
+    const outdated = isTold(manager.state, id)
+    call.replyContinues({ watcher: id, event, outdated, state: viewState(manager.state, caller) })
+  }
+  const detach = manager.audience.attach(id, caller.uid, {
+    stage,
+    beforeSnapshot: beforeSnapshot ?? false,
+    tell(event) {
+      if (event === 'generation') signaller?.send()
+      if (event !== 'generation' || notify !== 'signal') reply(event)
+    },
+  })
+  try {
+    manager.dispatch({ type: 'watcher-joined', nowUsec: manager.nowUsec(), id, owner, ...record(call, context) })
+    reply('registered')
+    await new Promise<void>((resolve) => {
+      call.signal.addEventListener('abort', () => resolve())
+      if (call.signal.aborted) resolve()
+    })
+  } finally {
+    detach()
+    signaller?.close()
+    const mayReturn = caller.pid > 0 && !isGone(owner.pid, owner.startTicks)
+    manager.dispatch({ type: 'watcher-left', nowUsec: manager.nowUsec(), id, mayReturn })
+  }
+}
+
+/** What the state machine is told of a watcher that registers. */
+function record({ parameters }: WatchCall, { manager, config, caller }: ApiContext) {
+  const { name, tracked, deadlineMs, adjustedTo, registeredAtUsec, stage, beforeSnapshot } = given(parameters)
+  const { deadline, max_deadline, wait_for, after_deadline, policies } = config.watchers
+  const nowUsec = manager.nowUsec()
+  return {
+    name,
+    tracked: (tracked ?? false) && (wait_for === 'everybody' || caller.privileged),
+    stage: stage ?? 'application',
+    deadlineMs: Math.min(deadlineMs ?? deadline, max_deadline),
+    policy: policies[name] ?? after_deadline,
+    beforeSnapshot: beforeSnapshot ?? false,
+    // Nobody is registered later than now, and so none is asked before those who come after it.
+    registeredAtUsec: Math.min(registeredAtUsec ?? nowUsec, nowUsec),
+    adjustedTo: adjustedTo ?? manager.state.generation,
+  } as const
+}
+
+function check({ parameters }: WatchCall, { manager, config, caller }: ApiContext): void {
+  const { name, deadlineMs, adjustedTo, registeredAtUsec } = given(parameters)
   // Names are shown on terminals and in logs.
   if (name.length === 0 || name.length > maxNameChars || /\p{C}/u.test(name)) {
     throw serviceErrors.invalidParameter('name')
   }
-  if (adjustedTo != null && (adjustedTo < 0 || adjustedTo > maxGeneration)) {
+  if (adjustedTo !== undefined && (adjustedTo < 0 || adjustedTo > maxGeneration)) {
     throw serviceErrors.invalidParameter('adjustedTo')
   }
-  if (deadlineMs != null && deadlineMs < 1) throw serviceErrors.invalidParameter('deadlineMs')
+  if (deadlineMs !== undefined && deadlineMs < 1) throw serviceErrors.invalidParameter('deadlineMs')
+  if (registeredAtUsec !== undefined && registeredAtUsec < 0) {
+    throw serviceErrors.invalidParameter('registeredAtUsec')
+  }
   // Whoever is privileged is limited by the number of connections alone: the services of a machine are mostly root's.
-  if (!caller.privileged && manager.watchersOf(caller.uid) >= max_per_user) {
+  const { max_per_user } = config.watchers
+  if (!caller.privileged && manager.audience.watchersOf(caller.uid) >= max_per_user) {
     throw apiError('LimitReached', { limit: 'watchers.max_per_user', maximum: max_per_user })
   }
+}
 
-  const id = manager.nextWatcherId()
-  manager.dispatch({
-    type: 'watcher-joined',
-    nowUsec: manager.nowUsec(),
-    id,
-    name,
-    owner: { pid: caller.pid, uid: caller.uid },
-    tracked: (tracked ?? false) && (wait_for === 'everybody' || caller.privileged),
-    deadlineMs: Math.min(deadlineMs ?? deadline, max_deadline),
-    adjustedTo: adjustedTo ?? manager.state.generation,
-  })
-  const tell = (event: WatchEvent): void => {
-    const { generation } = manager.state
-    const outdated = manager.state.watchers.get(id)?.adjustedTo !== generation
-    call.replyContinues({ watcher: id, event, outdated, state: viewState(manager.state, caller) })
-  }
+/** Whether it is outdated, and it is its turn to adjust. */
+function isTold({ watchers, generation, phase, stage }: OrchestratorState, id: string): boolean {
+  const watcher = watchers.get(id)
+  if (!watcher || watcher.adjustedTo === generation) return false
+  return phase !== 'adjusting' || hasBegun(watcher.stage, stage)
+}
+
+/** Sends the signal that the watcher asked for to its process, and to no other that may come to have its pid. */
+function openSignaller(
+  call: WatchCall,
+  { caller, addon, log }: ApiContext,
+): { send(): void; close(): void } {
+  const name = call.parameters.signal ?? 'SIGUSR2'
+  let pidfd: number
   try {
-    tell('registered')
-    await new Promise<void>((resolve) => {
-      const unsubscribe = manager.subscribe((change) => {
-        if (change !== 'counts') tell(change)
-      })
-      call.signal.addEventListener('abort', () => {
-        unsubscribe()
-        resolve()
-      })
-      if (call.signal.aborted) {
-        unsubscribe()
-        resolve()
-      }
-    })
-  } finally {
-    manager.dispatch({ type: 'watcher-left', nowUsec: manager.nowUsec(), id })
+    pidfd = caller.openPidfd()
+  } catch {
+    // It is of another PID namespace, or has just ended.
+    throw serviceErrors.invalidParameter('notify')
   }
+  return {
+    send() {
+      try {
+        addon.pidfdSendSignal(pidfd, constants.signals[name])
+      } catch (error) {
+        log.warning(`cannot send ${name} to ${call.parameters.name}: ${(error as Error).message}`)
+      }
+    },
+    close: () => closeSync(pidfd),
+  }
+}
+
+/** Varlink's null is the same as nothing. */
+function given<T extends object>(parameters: T): { [K in keyof T]: Exclude<T[K], null> } {
+  return Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== null)) as never
 }

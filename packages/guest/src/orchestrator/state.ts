@@ -111,11 +111,10 @@ export function isDegraded(state: OrchestratorState): boolean {
 }
 
 /** Those that `ready` waits for, the longest first. */
-export function slowest(state: OrchestratorState, count: number): WatcherRecord[] {
+export function slowest(state: OrchestratorState): WatcherRecord[] {
   return [...state.watchers]
     .filter(isBlocking)
     .sort((a, b) => (a.sinceUsec ?? 0) - (b.sinceUsec ?? 0) || Number(a.id) - Number(b.id))
-    .slice(0, count)
 }
 
 /** When the machine next wants a `time` event, or undefined. Costs a look at every watcher. */

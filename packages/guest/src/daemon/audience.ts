@@ -1,0 +1,69 @@
+import type { Stage, WatchEvent } from 'snapsafe/protocol'
+import type { Change, WatcherLink } from './change.ts'
+
+/** Everybody who is told something: watchers, those who wait for a change, and those who follow the log. */
+export class Audience {
+  readonly #watchers = new Map<string, { readonly uid: number; readonly link: WatcherLink }>()
+  readonly #perUser = new Map<number, number>()
+  readonly #subscribers = new Set<(change: Change) => void>()
+  readonly #readers = new Set<() => void>()
+
+  /** How many watchers a user has. */
+  watchersOf(uid: number): number {
+    return this.#perUser.get(uid) ?? 0
+  }
+
+  /** A watcher is told, until the returned function is called. */
+  attach(id: string, uid: number, link: WatcherLink): () => void {
+    this.#watchers.set(id, { uid, link })
+    this.#perUser.set(uid, this.watchersOf(uid) + 1)
+    return () => {
+      if (!this.#watchers.delete(id)) return
+      const left = this.watchersOf(uid) - 1
+      if (left > 0) this.#perUser.set(uid, left)
+      else this.#perUser.delete(uid)
+    }
+  }
+
+  /** Be told of changes until the returned function is called. */
+  subscribe(subscriber: (change: Change) => void): () => void {
+    this.#subscribers.add(subscriber)
+    return () => this.#subscribers.delete(subscriber)
+  }
+
+  /** Be told when there is something new in the log, until the returned function is called. */
+  followLog(reader: () => void): () => void {
+    this.#readers.add(reader)
+    return () => this.#readers.delete(reader)
+  }
+
+  ask(id: string): void {
+    this.#watchers.get(id)?.link.tell('quiesce')
+  }
+
+  /** The generation, to the watchers of a stage. */
+  tell(stage: Stage): void {
+    this.#tell('generation', (link) => link.stage === stage)
+  }
+
+  announce(change: Change): void {
+    if (change.type === 'ready') this.#tell('ready', () => true)
+    if (change.type === 'resumed') this.#tell('resumed', ({ beforeSnapshot }) => beforeSnapshot)
+    for (const subscriber of this.#subscribers) subscriber(change)
+  }
+
+  logged(): void {
+    for (const reader of this.#readers) reader()
+  }
+
+  /** Nobody is told anything any more. */
+  close(): void {
+    this.#watchers.clear()
+    this.#subscribers.clear()
+    this.#readers.clear()
+  }
+
+  #tell(event: Exclude<WatchEvent, 'registered'>, isMeant: (link: WatcherLink) => boolean): void {
+    for (const { link } of this.#watchers.values()) if (isMeant(link)) link.tell(event)
+  }
+}

@@ -1,0 +1,99 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Methods, ServerCall } from 'snapsafe/protocol'
+import { serviceErrors } from 'snapsafe/protocol'
+import type { OrchestratorState } from '../orchestrator/state.ts'
+import type { SourceEvidence } from '../sources/source.ts'
+import type { ApiContext } from './api.ts'
+import { viewState } from './view.ts'
+
+const maxRestoreIdChars = 128
+/** RNDADDENTROPY takes no more at once. */
+const maxSeedBytes = 512
+/** Making the kernel unique takes a quarter of a second at most; the rest is for a loaded machine. */
+const endDeadlineMs = 30_000
+
+type ResumeCall = ServerCall<Methods['Resume']['parameters'], Methods['Resume']['reply']>
+
+/** Resume: goes on after a planned snapshot, in a new generation where this is a copy. */
+export async function resume(call: ResumeCall, context: ApiContext): Promise<void> {
+  const { manager, kernelRandom, sampleSources, caller } = context
+  const { restored, restoreId, seed } = checked(call)
+  if (seed) kernelRandom.addSeed(seed)
+  const before = manager.state
+  // This restore is to be seen once: what sources know of it is merged with what the host says.
+  sampleSources()
+  const isNamed = restoreId !== undefined && restoreId !== before.restoreId
+  if (restored === true && restoreId === undefined ? !hasMoved(before, manager.state) : isNamed) {
+    manager.report(hostEvidence(restoreId), restoreId === undefined ? {} : { restoreId })
+  } else if (restored === undefined) await lookAgain(context, call.signal)
+
+  const nowUsec = manager.nowUsec()
+  manager.dispatch({ type: 'resume', nowUsec, outcome: 'resumed', detail: 'there was no sign of a restore' })
+  await untilRunning(context, call.signal)
+  call.reply({ restored: wasRestored(before, manager.state), state: viewState(manager.state, caller) })
+}
+
+function checked({ parameters }: ResumeCall): { restored?: boolean; restoreId?: string; seed?: Buffer } {
+  const { restored, restoreId, seed } = parameters
+  if (restoreId != null) {
+    const isName = restoreId.length > 0 && restoreId.length <= maxRestoreIdChars && !/\p{C}/u.test(restoreId)
+    if (!isName || restored === false) throw serviceErrors.invalidParameter('restoreId')
+  }
+  if (seed != null && !(/^(?:[0-9a-fA-F]{2})+$/.test(seed) && seed.length <= 2 * maxSeedBytes)) {
+    throw serviceErrors.invalidParameter('seed')
+  }
+  return {
+    ...(restored != null && { restored }),
+    ...(restoreId != null && { restoreId }),
+    ...(seed != null && { seed: Buffer.from(seed, 'hex') }),
+  }
+}
+
+function hostEvidence(restoreId: string | undefined): SourceEvidence {
+  return {
+    source: 'host',
+    kind: restoreId === undefined ? 'edge' : 'identity',
+    cause: 'host',
+    detail: restoreId === undefined ? 'the host says that this is a copy' : `the host names it ${restoreId}`,
+    kernelReseeded: false,
+  }
+}
+
+/** Sources speak some time after the first instruction of a copy: nothing is thawed before they had the time. */
+async function lookAgain({ manager, config, sampleSources }: ApiContext, signal: AbortSignal): Promise<void> {
+  if (!manager.state.snapshot || manager.state.pending) return
+  await delay(config.freeze.settle, undefined, { signal }).catch(() => undefined)
+  sampleSources()
+}
+
+/** Resolves when nothing is frozen any more, in the generation that a restore leads to. */
+function untilRunning({ manager }: ApiContext, signal: AbortSignal): Promise<void> {
+  const isRunning = (): boolean => !manager.state.snapshot && !manager.state.pending
+  if (isRunning()) return Promise.resolve()
+  return new Promise((resolve, reject) => {
+    const unsubscribe = manager.audience.subscribe(() => {
+      if (isRunning()) end(resolve)
+    })
+    const late = (): void => end(() => reject(new Error('the restore has not led to a generation in time')))
+    const timer = setTimeout(late, endDeadlineMs)
+    const gone = (): void => end(resolve)
+    signal.addEventListener('abort', gone, { once: true })
+    function end(settle: () => void): void {
+      unsubscribe()
+      clearTimeout(timer)
+      signal.removeEventListener('abort', gone)
+      settle()
+    }
+  })
+}
+
+function hasMoved(before: OrchestratorState, now: OrchestratorState): boolean {
+  return now.pending !== undefined || now.generation !== before.generation
+}
+
+/** Whether the planned snapshot that this was about has led to a copy, now or before the host spoke. */
+function wasRestored(before: OrchestratorState, now: OrchestratorState): boolean {
+  if (now.generation !== before.generation) return true
+  const steps = before.log.at(-1)?.steps.map(({ step }) => step) ?? []
+  return steps.includes('quiesce-requested') && steps.includes('page-changed')
+}
