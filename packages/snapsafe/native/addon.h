@@ -39,6 +39,8 @@ napi_value snap_throw_errno(napi_env env, int error, const char *syscall_name);
 napi_value snap_throw(napi_env env, const char *code, const char *syscall_name, const char *message);
 napi_value snap_throw_type(napi_env env, const char *function, const char *expected);
 napi_value snap_throw_range(napi_env env, const char *function, const char *expected);
+/* For an ArrayBuffer over memory of our own that could not be made. */
+napi_value snap_throw_no_buffer(napi_env env, napi_status status, const char *function);
 
 /* Writes the name of an errno ("EACCES"); a number where the runtime has no libuv. */
 void snap_errno_name(int error, char *name, size_t length);
@@ -48,6 +50,8 @@ napi_value snap_boolean(napi_env env, bool value);
 napi_value snap_number(napi_env env, double value);
 
 /* page.c */
+/* The size of an open file and, unless `regular` is NULL, whether it is a regular one. false: an Error is pending. */
+bool snap_file_size(napi_env env, int fd, bool *regular, uint64_t *size);
 /* Maps the first page of a regular file; MAP_FAILED with an Error pending. */
 void *snap_map_page(napi_env env, int fd, int protection);
 napi_value snap_map_page_for_reading(napi_env env, napi_callback_info info);
@@ -81,6 +85,18 @@ napi_value snap_cpu_random(napi_env env, napi_callback_info info);
 
 /* lock.c */
 napi_value snap_try_lock(napi_env env, napi_callback_info info);
+
+/* pidfd.c */
+napi_value snap_peer_pidfd(napi_env env, napi_callback_info info);
+napi_value snap_pidfd_open(napi_env env, napi_callback_info info);
+napi_value snap_pidfd_send_signal(napi_env env, napi_callback_info info);
+napi_value snap_pidfd_get_fd(napi_env env, napi_callback_info info);
+
+/* memory.c */
+/* Overwrites with zeros, whatever the compiler thinks of it. */
+void snap_wipe(void *memory, size_t length);
+napi_value snap_create_secret_memory(napi_env env, napi_callback_info info);
+napi_value snap_memfd_seals(napi_env env, napi_callback_info info);
 
 /* datagram.c */
 napi_value snap_send_datagram(napi_env env, napi_callback_info info);

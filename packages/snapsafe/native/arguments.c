@@ -123,6 +123,15 @@ napi_value snap_throw_range(napi_env env, const char *function, const char *expe
   return snap_throw(env, "ERR_OUT_OF_RANGE", function, message);
 }
 
+napi_value snap_throw_no_buffer(napi_env env, napi_status status, const char *function) {
+  char message[192];
+  bool forbidden = status == napi_no_external_buffers_allowed;
+  snprintf(message, sizeof message, "%s: %s", function,
+           forbidden ? "this runtime does not allow an ArrayBuffer over memory of our own"
+                     : "the runtime could not create the ArrayBuffer");
+  return snap_throw(env, forbidden ? "ERR_NO_EXTERNAL_BUFFERS" : "ERR_NAPI", function, message);
+}
+
 napi_value snap_undefined(napi_env env) {
   napi_value value = NULL;
   napi_get_undefined(env, &value);

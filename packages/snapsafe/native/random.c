@@ -15,12 +15,6 @@
 
 #define MAX_ENTROPY_BYTES 512u
 
-/* The bytes may come from the VMGenID, which is secret: they are not left on the stack. */
-static void wipe(void *memory, size_t length) {
-  volatile uint8_t *bytes = memory;
-  while (length-- > 0) *bytes++ = 0;
-}
-
 /* Mixes bytes into the pool at once. Since Linux 5.18 this alone reseeds nothing: reseedKernelRandom has to follow. */
 napi_value snap_add_kernel_entropy(napi_env env, napi_callback_info info) {
   static const char function[] = "addKernelEntropy";
@@ -46,7 +40,8 @@ napi_value snap_add_kernel_entropy(napi_env env, napi_callback_info info) {
   memcpy(pool.buf, bytes, length);
   int result = ioctl(fd, RNDADDENTROPY, &pool);
   int error = errno;
-  wipe(&pool, sizeof pool);
+  /* The bytes may come from the VMGenID, which is secret: they are not left on the stack. */
+  snap_wipe(&pool, sizeof pool);
   return result != 0 ? snap_throw_errno(env, error, "ioctl(RNDADDENTROPY)") : snap_undefined(env);
 }
 

@@ -77,31 +77,38 @@ describe('wrong arguments', () => {
     mapPage: (fd) => native.mapPage(fd),
     openPageWriter: (fd) => native.openPageWriter(fd),
     peerCredentials: (fd) => native.peerCredentials(fd),
+    peerPidfd: (fd) => native.peerPidfd(fd),
+    pidfdSendSignal: (fd) => native.pidfdSendSignal(fd, 0),
+    pidfdGetFd: (fd) => native.pidfdGetFd(fd, 0),
+    memfdSeals: (fd) => native.memfdSeals(fd),
+    tryLock: (fd) => native.tryLock(fd),
     pollReadable: (fd) => native.pollReadable(fd, () => {}),
     addKernelEntropy: (fd) => native.addKernelEntropy(fd, bytes, 0),
     reseedKernelRandom: (fd) => native.reseedKernelRandom(fd),
-    cpuRandom: (fd) => native.cpuRandom(fd),
   }
+  const numberCalls: typeof calls = {
+    pidfdOpen: (pid) => native.pidfdOpen(pid),
+    createSecretMemory: (length) => native.createSecretMemory(length),
+    cpuRandom: (length) => native.cpuRandom(length),
+  }
+  const allCalls = { ...calls, ...numberCalls }
 
-  test.each(Object.keys(calls))('%s throws for a descriptor that is none', (name) => {
+  test.each(Object.keys(allCalls))('%s throws for a number that is none, or none that can be', (name) => {
     for (const value of wrongFds) {
-      expect(failure(() => calls[name]?.(value as never)).code, String(value)).toBe('ERR_INVALID_ARG_TYPE')
+      expect(failure(() => allCalls[name]?.(value as never)).code, String(value)).toBe('ERR_INVALID_ARG_TYPE')
     }
     for (const value of rangeFds) {
-      expect(failure(() => calls[name]?.(value as never)).code, String(value)).toBe('ERR_OUT_OF_RANGE')
+      expect(failure(() => allCalls[name]?.(value as never)).code, String(value)).toBe('ERR_OUT_OF_RANGE')
     }
   })
 
-  test.each(Object.keys(calls).filter((name) => name !== 'cpuRandom'))(
-    '%s says EBADF for a closed one',
-    (name) => {
-      const fd = openSync(pageFile, 'r')
-      closeSync(fd)
-      const error = failure(() => calls[name]?.(fd as never))
-      expect(error.code).toBe('EBADF')
-      expect(error.syscall).toBeTypeOf('string')
-    },
-  )
+  test.each(Object.keys(calls))('%s says EBADF for a closed descriptor', (name) => {
+    const fd = openSync(pageFile, 'r')
+    closeSync(fd)
+    const error = failure(() => calls[name]?.(fd as never))
+    expect(error.code).toBe('EBADF')
+    expect(error.syscall).toBeTypeOf('string')
+  })
 
   test('objects that are not ours, or are of another kind, are refused', () => {
     const fd = openSync(pageFile, 'r+')

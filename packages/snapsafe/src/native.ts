@@ -27,6 +27,24 @@ export interface PeerCredentials {
   readonly groups: readonly number[]
 }
 
+/** Memory that is a file, so that another process can overwrite it. */
+export interface SecretMemory {
+  /** A memfd of that length whose size is sealed. */
+  readonly fd: number
+  /** The memory itself, all zeros. It is overwritten with zeros and unmapped when it is collected. */
+  readonly memory: ArrayBuffer
+  /** Whether it is kept out of the swap space; false where RLIMIT_MEMLOCK does not allow it. */
+  readonly locked: boolean
+}
+
+export interface MemfdSeals {
+  /** F_SEAL_SEAL 1, F_SEAL_SHRINK 2, F_SEAL_GROW 4, F_SEAL_WRITE 8, F_SEAL_FUTURE_WRITE 16, F_SEAL_EXEC 32. */
+  readonly seals: number
+  /** Whether the descriptor was opened for writing. */
+  readonly writable: boolean
+  readonly size: number
+}
+
 /**
  * What the addon offers. Every function throws an Error with `code` (an errno name such as 'EACCES',
  * 'ERR_INVALID_ARG_TYPE' or 'ERR_OUT_OF_RANGE') and `syscall`; none crashes on a wrong argument. Descriptors stay the
@@ -53,10 +71,34 @@ export interface NativeAddon {
   closePageWriter(writer: NativePageWriter): void
   /** Who was at the other end of a connected unix socket at connect time (SO_PEERCRED, SO_PEERGROUPS). ENOTCONN: nobody. */
   peerCredentials(socketFd: number): PeerCredentials
+  /**
+   * A descriptor of the process that was at the other end of a connected unix socket at connect time (SO_PEERPIDFD), which
+   * the caller closes. undefined: the kernel is older than Linux 6.5. ENOTCONN: nobody; ESRCH: the process is gone.
+   */
+  peerPidfd(socketFd: number): number | undefined
+  /** A descriptor of a process, which the caller closes. ESRCH: there is none of this number. */
+  pidfdOpen(pid: number): number
+  /** Sends a signal to that very process, never to a later one of its number. 0 only looks. ESRCH: it has ended. */
+  pidfdSendSignal(pidfd: number, signalNumber: number): void
+  /**
+   * Takes a copy of a descriptor out of a process: the same open file, close-on-exec. EPERM: tracing the process is not
+   * allowed (CAP_SYS_PTRACE). EBADF: it has no such descriptor. ESRCH: it has ended.
+   */
+  pidfdGetFd(pidfd: number, fd: number): number
+  /**
+   * 1 to 16,777,216 bytes of shared memory over a memfd that is sealed against any change of its size, is in no core dump,
+   * and is not there in a forked child. ERR_NO_EXTERNAL_BUFFERS where the runtime does not allow such buffers.
+   */
+  createSecretMemory(length: number): SecretMemory
+  /** The seals of a file that can have some; undefined for any other. */
+  memfdSeals(fd: number): MemfdSeals | undefined
   /** Takes an exclusive flock(2) on the open file. false: somebody else has it. It is let go when the file is closed. */
   tryLock(fd: number): boolean
-  /** Sends one datagram to a unix socket; a leading `@` is the abstract name space. Never blocks (EAGAIN). */
-  sendDatagram(path: string, bytes: Uint8Array): void
+  /**
+   * Sends one datagram to a unix socket; a leading `@` is the abstract name space. Never blocks (EAGAIN). The receiver gets
+   * a descriptor of its own for the open file of `fd`, where one is given.
+   */
+  sendDatagram(path: string, bytes: Uint8Array, fd?: number): void
   /**
    * Makes the descriptor non-blocking and calls back whenever it is readable or hung up, again and again until what is
    * there was read. `errorCode` is set when the descriptor is in error: the pending error of a socket (polling goes on,
@@ -98,6 +140,7 @@ export type LoadedNative =
 export const missingWithoutAddon: readonly string[] = Object.freeze([
   'each check of the generation is a system call (about 400 ns) instead of a load from memory (about 1 ns)',
   "this process's OpenSSL cannot be reseeded: crypto.randomBytes and keys may repeat those of a sibling clone",
+  'there is no ProtectedMemory: secrets stay in memory, and in snapshots of it',
   'the daemon cannot run: it cannot publish the page, reseed the kernel, identify its callers or wait for events',
 ])
 
@@ -110,6 +153,12 @@ const functionNames: readonly (keyof NativeAddon)[] = [
   'wakeFutex',
   'closePageWriter',
   'peerCredentials',
+  'peerPidfd',
+  'pidfdOpen',
+  'pidfdSendSignal',
+  'pidfdGetFd',
+  'createSecretMemory',
+  'memfdSeals',
   'tryLock',
   'sendDatagram',
   'pollReadable',
