@@ -1,0 +1,22 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+
+/** The directories of the groups that may be frozen; none where there is no record. Throws where it cannot be read. */
+export function readRecord(record: string): string[] {
+  try {
+    return readFileSync(record, 'utf8').split('\n').filter(Boolean)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** Replaces the record as a whole: who is killed here leaves the one before. Without directories, there is none after. */
+export function writeRecord(record: string, directories: readonly string[]): void {
+  if (directories.length === 0) {
+    rmSync(record, { force: true })
+    return
+  }
+  const temporary = `${record}.new`
+  writeFileSync(temporary, directories.map((directory) => `${directory}\n`).join(''), { mode: 0o600 })
+  renameSync(temporary, record)
+}
