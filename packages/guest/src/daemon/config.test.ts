@@ -19,6 +19,16 @@ describe('the configuration', () => {
       watchers: { deadline: 10_000, max_deadline: 60_000, wait_for: 'everybody', max_per_user: 1024 },
       sources: { kmsg: 'auto' },
       kernel_random: { mode: 'auto' },
+      freeze: {
+        mode: 'auto',
+        groups: [],
+        except: [],
+        timeout: 5000,
+        deadline: 10_000,
+        thaw_after: 60_000,
+        max_thaw_after: 600_000,
+        settle: 1000,
+      },
     })
   })
 
@@ -47,6 +57,14 @@ describe('the configuration', () => {
     ['a word that is no mode', '[sources]\nkmsg = "maybe"\n', ':2: sources.kmsg: '],
     ['a duration without a unit', '[watchers]\ndeadline = "10"\n', 'with a unit'],
     ['a deadline over the longest', '[watchers]\n\ndeadline = "2m"\n', ':3: watchers.deadline: deadline is'],
+    ['a thaw after the longest', '[freeze]\nthaw_after = "11m"\n', ':2: freeze.thaw_after: thaw_after is'],
+    ['a time that no timer has', '[freeze]\n\nsettle = "2d"\n', ':3: freeze.settle: is longer than a day'],
+    [
+      'a group that is no path',
+      '[freeze]\nexcept = []\ngroups = ["/workload", "web.slice"]\n',
+      ':3: freeze.groups.1: "web.slice" is not the path of a cgroup: it begins with a slash',
+    ],
+    ['a group with a way out', '[freeze]\nexcept = ["/a/../b"]\n', ':2: freeze.except.0: "/a/../b" is not'],
     ['text that is not TOML', '[daemon]\ngroup = \n', ':2: '],
     ['a table that is a value', 'daemon = 3\n', ':1: daemon: '],
   ])('refuses %s', (_, text, message) => {

@@ -1,20 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
-import { durationForm, parseDurationMs } from '../duration.ts'
 import { lineOfKey } from './config-lines.ts'
+import { durationMs, mode } from './config-values.ts'
+import { freezeSection } from './freeze-config.ts'
 
 export const defaultConfigPath = '/etc/snapsafe/snapsafed.toml'
-
-/** auto: where it can work. on: the daemon does not start without it. off: never. */
-const mode = z.enum(['auto', 'on', 'off'])
-
-const durationMs = z.string().transform((text, context) => {
-  const ms = parseDurationMs(text)
-  if (ms !== undefined) return ms
-  context.addIssue({ code: 'custom', message: `"${text}" is not ${durationForm}` })
-  return z.NEVER
-})
 
 const schema = z.strictObject({
   daemon: z
@@ -51,6 +42,7 @@ const schema = z.strictObject({
       mode: mode.default('auto'),
     })
     .prefault({}),
+  freeze: freezeSection.prefault({}),
 })
 
 export type Config = z.output<typeof schema>
@@ -106,7 +98,8 @@ function describe(issue: z.core.$ZodIssue, text: string, document: unknown): str
 }
 
 function at(text: string, path: readonly PropertyKey[]): string {
-  const line = lineOfKey(text, path.map(String))
+  // An entry of a list has no key of its own.
+  const line = lineOfKey(text, path.filter((part) => typeof part !== 'number').map(String))
   return line === undefined ? ':' : `:${line}:`
 }
 

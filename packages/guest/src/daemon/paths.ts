@@ -13,6 +13,8 @@ export interface DaemonPaths {
   readonly lock: string
   /** What a daemon that comes after this one must know. */
   readonly state: string
+  /** The directories of the cgroups that may be frozen, one a line. */
+  readonly frozen: string
   /** One line of JSON for each generation, over reboots. */
   readonly journal: string
 }
@@ -24,6 +26,7 @@ export function daemonPaths(runtimeDir: string, stateDir: string): DaemonPaths {
     socket: join(runtimeDir, socketName),
     lock: join(runtimeDir, 'lock'),
     state: join(runtimeDir, 'daemon.json'),
+    frozen: join(runtimeDir, 'frozen'),
     journal: join(stateDir, 'generations.jsonl'),
   }
 }
