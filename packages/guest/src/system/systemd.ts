@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { NativeAddon } from 'snapsafe/native'
 
 /** sd_listen_fds(3): the first descriptor that a service manager hands over. */
@@ -21,4 +22,9 @@ export function notifyServiceManager(addon: NativeAddon, message: string, env = 
 export function inheritedSocket(env = process.env): number | undefined {
   if (env.LISTEN_PID !== String(process.pid) || !(Number(env.LISTEN_FDS) >= 1)) return undefined
   return firstListenFd
+}
+
+/** Whether systemd runs this system: sd_booted(3). */
+export function isBootedWithSystemd(directory = '/run/systemd/system'): boolean {
+  return existsSync(directory)
 }

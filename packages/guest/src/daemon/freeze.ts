@@ -1,0 +1,144 @@
+import { CgroupFreezer } from '../system/cgroup/cgroup-freezer.ts'
+import { findCgroup2 } from '../system/cgroup/cgroup-mount.ts'
+import { CgroupTree } from '../system/cgroup/cgroup-tree.ts'
+import { FreezeError } from '../system/cgroup/freeze-error.ts'
+import { type FreezePlan, type GroupReason, planFreeze } from '../system/cgroup/freeze-plan.ts'
+import { rootGroup } from '../system/cgroup/group-path.ts'
+import { isBootedWithSystemd } from '../system/systemd.ts'
+import type { FreezeConfig } from './freeze-config.ts'
+import { alwaysRunning, runningWithSystemd } from './freeze-exempt.ts'
+import type { Log } from './log.ts'
+import { rootGroupProcesses } from './root-group-processes.ts'
+
+/** How often to look for groups that were made while the others were frozen. */
+const maxRounds = 5
+
+export interface FreezeOptions {
+  readonly config: FreezeConfig
+  /** The file that says what may be frozen. */
+  readonly record: string
+  /** Whether this is the system's own daemon, which freezes unless it is told not to. */
+  readonly isSystem: boolean
+  readonly log: Log
+  /** Where cgroup v2 is mounted; for a test, the directory of a group of its own. */
+  readonly root?: string | undefined
+  /** Whether systemd runs the system. */
+  readonly systemd?: boolean
+}
+
+/** What stands still, and what was to and does not. */
+export interface Frozen {
+  readonly frozen: string[]
+  readonly running: GroupReason[]
+}
+
+/** What the configuration wants to stand still while a snapshot is taken. */
+export class Freeze {
+  readonly enabled: boolean
+  readonly #config: FreezeConfig
+  readonly #log: Log
+  readonly #systemd: boolean
+  readonly #tree: CgroupTree | undefined
+  readonly #freezer: CgroupFreezer
+
+  constructor({ config, record, isSystem, log, root = findCgroup2(), systemd }: FreezeOptions) {
+    const { mode, groups } = config
+    this.enabled = mode === 'on' || (mode === 'auto' && (isSystem || groups.length > 0))
+    this.#config = config
+    this.#log = log
+    this.#systemd = systemd ?? isBootedWithSystemd()
+    this.#tree = root === undefined ? undefined : new CgroupTree(root)
+    this.#freezer = new CgroupFreezer({ root: root ?? '/sys/fs/cgroup', record })
+  }
+
+  /** What a planned snapshot freezes here, or why it cannot, in words. */
+  describe(): string {
+    if (!this.enabled) return 'a planned snapshot freezes nothing'
+    try {
+      const { groups } = this.#prepared()
+      const except = this.#config.except.length > 0 ? ` but ${this.#config.except.join(', ')}` : ''
+      const what = groups.includes(rootGroup) ? 'everything that can be' : groups.join(', ')
+      return `a planned snapshot freezes ${what}${except}`
+    } catch (error) {
+      return `a planned snapshot cannot freeze: ${(error as Error).message}`
+    }
+  }
+
+  /**
+   * Freezes all that the configuration wants, but this process, the caller, and what the system needs to go on. Resolves when
+   * it stands still; with empty lists where freezing is off. Rejects with a FreezeError where it cannot be, where there would
+   * be nothing to freeze, or where the signal aborts; all that was frozen runs again then.
+   */
+  async freeze({ callerPid, signal }: { callerPid?: number; signal?: AbortSignal } = {}): Promise<Frozen> {
+    if (!this.enabled) return { frozen: [], running: [] }
+    const { groups, tree } = this.#prepared()
+    const end = performance.now() + this.#config.timeout
+    try {
+      const plan = () => planFreeze(tree, groups, this.#exempt(tree, callerPid))
+      const { frozen, running } = await this.#freezeAll(plan, end, signal)
+      const atRoot = groups.includes(rootGroup) ? rootGroupProcesses(tree) : undefined
+      return { frozen, running: atRoot === undefined ? running : [...running, atRoot] }
+    } catch (error) {
+      this.thaw()
+      if (error instanceof FreezeError) throw error
+      throw new FreezeError(`cannot freeze: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  /** Thaws all that this daemon, or one before it, has frozen; at once. What cannot be thawed is in the log. */
+  thaw(): void {
+    for (const problem of this.#freezer.thaw()) this.#log.error(problem)
+  }
+
+  /** What is not frozen yet may make new groups beside those that are: looks again until there is none. */
+  async #freezeAll(plan: () => FreezePlan, end: number, signal: AbortSignal | undefined): Promise<Frozen> {
+    const frozen = new Set<string>()
+    for (let round = 1; ; round++) {
+      const { freeze, running } = plan()
+      const fresh = freeze.filter((group) => !frozen.has(group))
+      if (fresh.length === 0 && round > 1) return { frozen: freeze, running }
+      if (fresh.length === 0) throw new FreezeError(nothingToFreeze(running))
+      if (round > maxRounds) {
+        const late = fresh.map((group) => ({ group, why: 'was made while the others were frozen' }))
+        return { frozen: freeze.filter((group) => frozen.has(group)), running: [...running, ...late] }
+      }
+      await this.#freezer.freeze(fresh, { timeoutMs: Math.max(0, end - performance.now()), signal })
+      for (const group of fresh) frozen.add(group)
+    }
+  }
+
+  #prepared(): { tree: CgroupTree; groups: readonly string[] } {
+    if (this.#tree === undefined)
+      throw new FreezeError('cgroup v2 is not mounted; mount it, or set mode = "off" in [freeze]')
+    if (this.#config.groups.length > 0) return { tree: this.#tree, groups: this.#config.groups }
+    if (this.#systemd) return { tree: this.#tree, groups: [rootGroup] }
+    throw new FreezeError(
+      'systemd does not run this system, so it is not known what to freeze; name groups in [freeze], or set mode = "off"',
+    )
+  }
+
+  #exempt(tree: CgroupTree, callerPid: number | undefined): GroupReason[] {
+    const processes = [
+      { group: tree.groupOf('self'), why: 'snapsafed runs in it' },
+      {
+        group: callerPid === undefined ? undefined : tree.groupOf(callerPid),
+        why: 'the caller of Quiesce runs in it and has to take the answer',
+      },
+    ]
+    const configured = this.#config.except.map((group) => ({
+      group,
+      why: 'the configuration says so (except)',
+    }))
+    const inGroups = processes.filter(
+      // Who is in the root group is not frozen anyway, and all the others are below it.
+      (entry): entry is GroupReason => entry.group !== undefined && entry.group !== rootGroup,
+    )
+    return [...inGroups, ...configured, ...alwaysRunning, ...(this.#systemd ? runningWithSystemd : [])]
+  }
+}
+
+function nothingToFreeze(running: readonly GroupReason[]): string {
+  const reasons = running.map(({ group, why }) => `${group}: ${why}`)
+  const why = reasons.length > 0 ? ` (${reasons.join('; ')})` : ''
+  return `there is nothing to freeze${why}; name groups in [freeze], or set mode = "off"`
+}
