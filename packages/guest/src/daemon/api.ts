@@ -6,7 +6,6 @@ import type { MemoryGuard } from '../system/protected-memory.ts'
 import { apiError } from './api-error.ts'
 import type { Caller } from './caller.ts'
 import type { Config } from './config.ts'
-import type { Freeze } from './freeze.ts'
 import { getLog } from './get-log.ts'
 import type { Log } from './log.ts'
 import type { Manager } from './manager.ts'
@@ -33,7 +32,6 @@ export interface ApiContext {
   readonly sources: SourceBoard
   /** Has every source look at once, and report what it sees. */
   readonly sampleSources: () => void
-  readonly freeze: Freeze
   readonly kernelRandom: KernelRandomDoor
   readonly memory: MemoryGuard
   readonly caller: Caller

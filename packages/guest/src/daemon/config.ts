@@ -7,6 +7,8 @@ import { freezeSection } from './freeze-config.ts'
 
 export const defaultConfigPath = '/etc/snapsafe/snapsafed.toml'
 
+const deadlinePolicy = z.enum(['report', 'hold', 'restart', 'kill'])
+
 const schema = z.strictObject({
   daemon: z
     .strictObject({
@@ -25,6 +27,12 @@ const schema = z.strictObject({
       /** Whose tracked watchers are waited for; with `privileged`, those of others are told, and hold up nothing. */
       wait_for: z.enum(['everybody', 'privileged']).default('everybody'),
       max_per_user: z.int().min(1).max(65_536).default(1024),
+      /** How long a watcher that owes something, and whose connection is gone, may take to come back. */
+      grace: durationMs.prefault('2500ms'),
+      /** What is done about one that has not adjusted: name it; wait for it all the same; restart its unit; kill it. */
+      after_deadline: deadlinePolicy.default('report'),
+      /** The same for watchers of a name. */
+      policies: z.record(z.string(), deadlinePolicy).default({}),
     })
     .refine(({ deadline, max_deadline }) => deadline <= max_deadline, {
       message: 'deadline is longer than max_deadline; shorten it, or raise max_deadline',

@@ -4,22 +4,27 @@ import { createOrContinuePage, type PageWriter } from 'snapsafe/protocol'
 import { kmsgSource } from '../sources/kmsg.ts'
 import type { Source, SourceEvidence } from '../sources/source.ts'
 import { groupId } from '../system/group.ts'
-import { kernelRandomDoor } from '../system/kernel-random.ts'
+import { type KernelRandomDoor, kernelRandomDoor } from '../system/kernel-random.ts'
 import { makeDirectory } from '../system/make-directory.ts'
 import { connectionLimit } from '../system/open-files.ts'
+import { isGone } from '../system/process-status.ts'
+import { MemoryGuard } from '../system/protected-memory.ts'
 import { inheritedSocket, notifyServiceManager } from '../system/systemd.ts'
 import { version } from '../version.ts'
 import { beginning } from './beginning.ts'
 import type { Config } from './config.ts'
+import { enforce } from './enforce.ts'
+import { Freeze } from './freeze.ts'
 import { recordGeneration } from './journal.ts'
 import { takeLock } from './lock.ts'
 import type { Log } from './log.ts'
 import { Manager } from './manager.ts'
 import { type DaemonPaths, isSystemDaemon } from './paths.ts'
+import { release } from './release.ts'
 import { ApiServer, temporarySocket } from './server.ts'
 import { SourceBoard } from './source-board.ts'
-import { startSources } from './start-sources.ts'
-import { readStateFile, stateToSave, writeStateFile } from './state-file.ts'
+import { type StartedSources, startSources } from './start-sources.ts'
+import { StateStore } from './store.ts'
 
 const writableByOthersMask = 0o002
 /** unix(7): sun_path has 108 bytes, of which the last is NUL. */
@@ -48,76 +53,30 @@ export class Daemon {
     try {
       const lock = takeLock(addon, paths.lock)
       closeLater(() => lock.close())
-      const { mode } = config.kernel_random
-      const ours = mode === 'on' || (mode === 'auto' && isSystemDaemon(paths.runtimeDir))
-      const kernelRandom = kernelRandomDoor(addon, ours)
+      const isSystem = isSystemDaemon(paths.runtimeDir)
+      const freeze = new Freeze({ config: config.freeze, record: paths.frozen, isSystem, log })
+      // Whatever goes wrong from here on: nobody is left frozen.
+      closeLater(() => freeze.thaw())
+      const kernelRandom = openKernelRandom(addon, config, isSystem, log)
       closeLater(() => kernelRandom.close())
-      if (!ours) log.info('kernel_random is off: this daemon leaves the random generator of the system alone')
-
-      const { page, created, repaired } = createOrContinuePage(paths.page, {
-        native: addon,
-        id: kernelRandom.drawId(),
-      })
-      closeLater(() => page.close())
-      const left = created ? undefined : readStateFile(paths.state)
-      const sources = enabledSources(config, addon)
-      const manager = new Manager({
-        addon,
-        page,
-        kernelRandom,
-        log,
-        state: beginning(page.snapshot(), left, config, addon.bootTimeNs()),
-        sources: sources.map(({ name }) => name),
-        memories: new Map(Object.entries(left?.sources ?? {})),
-        save: (state, memories) => {
-          try {
-            writeStateFile(paths.state, stateToSave(state, memories))
-          } catch (error) {
-            // The page is what counts; without the file, the next daemon takes what it does not know for a restore.
-            log.error(`cannot write ${paths.state}: ${(error as Error).message}`)
-          }
-        },
-        fatal: (error) => {
-          log.error(`cannot go on: ${error.message}`)
-          // Whoever supervises starts another one, which finds what this one could not finish.
-          process.exit(1)
-        },
-        record: (state) => {
-          recordGeneration(paths.journal, state, log)
-          tellStatus(addon, state.generation, log)
-        },
-      })
-      closeLater(() => manager.close())
-      tellBeginning(page, created, repaired, log)
-      if (repaired) manager.report(brokenPage)
-
+      const memory = new MemoryGuard(addon)
+      closeLater(() => memory.close())
+      const parts = { addon, paths, config, log, freeze, kernelRandom, memory }
+      const { manager, continued } = openManager(parts, closeLater)
       const board = new SourceBoard()
-      const stopSources = await startSources(sources, config.sources, {
+      const sources = await startSources(enabledSources(config, addon), config.sources, {
         manager,
-        continued: !created,
+        continued,
         log,
-        left,
+        memories: manager.memories,
         board,
       })
-      closeLater(stopSources)
-      const server = new ApiServer({
-        addon,
-        manager,
-        config,
-        sources: board,
-        maxConnections: connectionLimit(config.daemon.max_connections, log),
-        group: groupId(config.daemon.group),
-        service: { vendor: 'snapsafe', product: 'snapsafed', version, url: '' },
-        log,
-      })
-      const inherited = inheritedSocket()
-      await server.listen(paths.socket, inherited)
-      closeLater(async () => {
-        // First: a watcher whose connection is closed here has not left, and owes what it owed.
-        manager.close()
-        await server.close()
-        if (inherited === undefined) rmSync(paths.socket, { force: true })
-      })
+      closeLater(() => sources.close())
+      // Only now, when a restore that was missed is known: what was frozen is thawed in its generation, or in one of its own.
+      const detail = 'the daemon was started again while a snapshot was planned'
+      manager.dispatch({ type: 'release', nowUsec: manager.nowUsec(), detail })
+      await listen({ ...parts, manager, board, sources }, closeLater)
+      closeLater(() => release(manager))
       notifyServiceManager(addon, `READY=1\nSTATUS=generation ${manager.state.generation}`)
       closeLater(() => notifyServiceManager(addon, 'STOPPING=1'))
       return daemon
@@ -142,6 +101,99 @@ export class Daemon {
     }
     if (failures.length > 0) throw failures[0]
   }
+}
+
+interface Parts {
+  readonly addon: NativeAddon
+  readonly paths: DaemonPaths
+  readonly config: Config
+  readonly log: Log
+  readonly freeze: Freeze
+  readonly kernelRandom: KernelRandomDoor
+  readonly memory: MemoryGuard
+}
+
+type CloseLater = (close: () => void | Promise<void>) => void
+
+/** The page, what the daemon before left, and the manager that goes on from there. `continued`: there was one. */
+function openManager(parts: Parts, closeLater: CloseLater): { manager: Manager; continued: boolean } {
+  const { addon, paths, config, log, freeze, kernelRandom, memory } = parts
+  const opened = createOrContinuePage(paths.page, { native: addon, id: kernelRandom.drawId() })
+  const { page, created, repaired } = opened
+  closeLater(() => page.close())
+  const store = new StateStore(paths.state, log)
+  const left = store.load()
+  const saved = beginning(page.snapshot(), left, config, addon.bootTimeNs())
+  const manager = new Manager({
+    addon,
+    page,
+    kernelRandom,
+    memory,
+    freezer: freeze,
+    enforce: (watcher, policy) => enforce(addon, watcher, policy),
+    log,
+    store,
+    saved,
+    sources: [...enabledSources(config, addon).map(({ name }) => name), 'host'],
+    fatal: (error) => {
+      log.error(`cannot go on: ${error.message}`)
+      // Whoever supervises starts another one, which finds what this one could not finish.
+      process.exit(1)
+    },
+    record: (state) => {
+      recordGeneration(paths.journal, state, log)
+      tellStatus(addon, state.generation, log)
+    },
+  })
+  closeLater(() => manager.close())
+  tellBeginning(page, created, repaired, log)
+  const continued = !created || left !== undefined
+  if (continued) {
+    const dead = [...manager.state.watchers].filter(({ owner }) => isGone(owner.pid, owner.startTicks))
+    const nowUsec = manager.nowUsec()
+    manager.dispatch({ type: 'restarted', nowUsec, dead: dead.map(({ id }) => id) })
+  }
+  // Without what the daemon before knew, an id on the page may be of another generation than the number.
+  if (repaired && saved.state !== left?.state) manager.report(brokenPage)
+  return { manager, continued }
+}
+
+/** Lets everybody in. */
+async function listen(
+  parts: Parts & { manager: Manager; board: SourceBoard; sources: StartedSources },
+  closeLater: CloseLater,
+): Promise<void> {
+  const { addon, paths, config, log, kernelRandom, memory, manager, board, sources } = parts
+  const server = new ApiServer({
+    context: {
+      addon,
+      manager,
+      config,
+      log,
+      sources: board,
+      sampleSources: () => sources.sample(),
+      kernelRandom,
+      memory,
+    },
+    maxConnections: connectionLimit(config.daemon.max_connections, log),
+    group: groupId(config.daemon.group),
+    service: { vendor: 'snapsafe', product: 'snapsafed', version, url: '' },
+  })
+  const inherited = inheritedSocket()
+  await server.listen(paths.socket, inherited)
+  closeLater(async () => {
+    // First: a watcher whose connection is closed here has not left, and owes what it owed.
+    manager.close()
+    await server.close()
+    if (inherited === undefined) rmSync(paths.socket, { force: true })
+  })
+}
+
+function openKernelRandom(addon: NativeAddon, config: Config, isSystem: boolean, log: Log): KernelRandomDoor {
+  const { mode } = config.kernel_random
+  const ours = mode === 'on' || (mode === 'auto' && isSystem)
+  if (!ours) log.info('kernel_random is off: this daemon leaves the random generator of the system alone')
+  return kernelRandomDoor(addon, ours)
 }
 
 function requireAddon(): NativeAddon {

@@ -15,7 +15,9 @@ export async function getLog(
   if (last != null && last < 0) throw serviceErrors.invalidParameter('last')
   let told: readonly LogEntry[] = manager.state.log
   const first = last == null ? told : told.slice(Math.max(0, told.length - last))
-  const view = (entries: readonly LogEntry[]) => ({ entries: entries.map((entry) => viewEntry(entry, caller)) })
+  const view = (entries: readonly LogEntry[]) => ({
+    entries: entries.map((entry) => viewEntry(entry, caller)),
+  })
   if (!call.more) return call.reply(view(first))
   call.replyContinues(view(first))
   let timer: NodeJS.Timeout | undefined

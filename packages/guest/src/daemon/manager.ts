@@ -20,7 +20,10 @@ export interface ManagerOptions {
   readonly kernelRandom: KernelRandomDoor
   readonly memory: { wipe(): { readonly regions: number; readonly failures: readonly Error[] } }
   readonly freezer: {
-    freeze(signal: AbortSignal): Promise<{ readonly frozen: string[]; readonly running: Running[] }>
+    freeze(options: {
+      callerPid: number
+      signal: AbortSignal
+    }): Promise<{ readonly frozen: readonly string[]; readonly running: readonly Running[] }>
     thaw(): void
   }
   /** Restarts or kills the process of a watcher; rejects with why it cannot. */
@@ -74,6 +77,11 @@ export class Manager {
 
   get state(): OrchestratorState {
     return this.#state
+  }
+
+  /** What each source last saw. */
+  get memories(): ReadonlyMap<string, SourceMemory> {
+    return this.#memories
   }
 
   nowUsec(): number {
@@ -146,7 +154,8 @@ export class Manager {
     const { page, freezer } = this.#options
     switch (effect.type) {
       case 'wipe-memory':
-        return this.#wipeMemory()
+        this.#wipeMemory()
+        return
       case 'make-kernel-unique':
         this.#makeKernelUnique(effect.attempt, effect.kernelReseeded).catch(this.#options.fatal)
         return
@@ -155,24 +164,30 @@ export class Manager {
         if (effect.change === 'counts') this.audience.announce({ type: 'counts' })
         return
       case 'freeze':
-        void this.#freeze(effect.quiesce)
+        void this.#freeze(effect.quiesce, effect.callerPid)
         return
       case 'thaw':
         this.#freezing?.abort(new Error('the planned snapshot is over'))
-        return freezer.thaw()
+        freezer.thaw()
+        return
       case 'ask':
-        return this.audience.ask(effect.id)
+        this.audience.ask(effect.id)
+        return
       case 'tell':
-        return this.audience.tell(effect.stage)
+        this.audience.tell(effect.stage)
+        return
       case 'announce':
-        return this.#announce(effect.event)
+        this.#announce(effect.event)
+        return
       case 'quiesce-ended':
-        return this.audience.announce(effect)
+        this.audience.announce(effect)
+        return
       case 'enforce':
         void this.#enforce(effect.id, effect.policy)
         return
       case 'rearm':
-        return this.#rearm()
+        this.#rearm()
+        return
       default:
         effect satisfies never
     }
@@ -199,12 +214,12 @@ export class Manager {
     this.dispatch({ type: 'kernel-unique', nowUsec: this.nowUsec(), attempt, kernelRandom, generationId })
   }
 
-  async #freeze(quiesce: number): Promise<void> {
+  async #freeze(quiesce: number, callerPid: number): Promise<void> {
     const { freezer, log } = this.#options
     const ended = new AbortController()
     this.#freezing = ended
     try {
-      const { frozen, running } = await freezer.freeze(ended.signal)
+      const { frozen, running } = await freezer.freeze({ callerPid, signal: ended.signal })
       for (const { group, why } of running) log.warning(`not frozen: ${group}: ${why}`)
       log.info(`frozen: ${frozen.join(', ') || 'nothing'}`)
       this.dispatch({ type: 'frozen', nowUsec: this.nowUsec(), quiesce, frozen, running })

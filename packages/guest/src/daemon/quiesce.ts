@@ -1,7 +1,7 @@
 import type { Methods, ServerCall } from 'snapsafe/protocol'
 import { serviceErrors } from 'snapsafe/protocol'
 import type { QuiesceOutcome } from '../orchestrator/events.ts'
-import { canQuiesce } from '../orchestrator/machine.ts'
+import { canQuiesce } from '../orchestrator/quiesce.ts'
 import type { ApiContext } from './api.ts'
 import { apiError } from './api-error.ts'
 import { printable } from './printable.ts'
@@ -12,7 +12,7 @@ const maxReasonChars = 200
 /** Quiesce: answers when the snapshot can be taken; whatever stands in the way undoes it. */
 export async function quiesce(
   call: ServerCall<Methods['Quiesce']['parameters'], Methods['Quiesce']['reply']>,
-  { manager, config, caller, freeze }: ApiContext,
+  { manager, config, caller }: ApiContext,
 ): Promise<void> {
   const { reason, deadlineMs, thawAfterMs, force } = call.parameters
   const { deadline, thaw_after, max_thaw_after } = config.freeze
@@ -26,7 +26,6 @@ export async function quiesce(
     // A restore whose generation is not out yet.
     throw apiError('WrongPhase', { phase: phase === 'running' ? 'adjusting' : phase })
   }
-  freeze.calledBy(caller.pid)
   const number = manager.state.quiesces + 1
   const ended = new Promise<QuiesceOutcome | 'quiesced'>((resolve) => {
     const unsubscribe = manager.audience.subscribe((change) => {
@@ -55,6 +54,7 @@ export async function quiesce(
       deadlineMs: deadlineMs ?? deadline,
       thawAfterMs: thawAfterMs ?? thaw_after,
       force: force ?? false,
+      callerPid: caller.pid,
     })
     if (call.signal.aborted) undo()
     const outcome = await ended

@@ -1,6 +1,5 @@
 import { chmodSync, renameSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
-import type { NativeAddon } from 'snapsafe/native'
 import {
   dispatchTo,
   generationInterface,
@@ -9,12 +8,8 @@ import {
   ServerConnection,
   type ServiceInfo,
 } from 'snapsafe/protocol'
-import { apiFor } from './api.ts'
+import { type ApiContext, apiFor } from './api.ts'
 import { type Caller, identifyCaller } from './caller.ts'
-import type { Config } from './config.ts'
-import type { Log } from './log.ts'
-import type { Manager } from './manager.ts'
-import type { SourceBoard } from './source-board.ts'
 
 /** The kernel caps it at net.core.somaxconn. After a restart all watchers come back at once. */
 const backlog = 4096
@@ -30,15 +25,12 @@ export function temporarySocket(path: string): string {
 }
 
 export interface ServerOptions {
-  readonly addon: NativeAddon
-  readonly manager: Manager
-  readonly config: Config
-  readonly sources: SourceBoard
+  /** What the methods of every connection work with. */
+  readonly context: Omit<ApiContext, 'caller'>
   /** Of everybody. */
   readonly maxConnections: number
   readonly group: number | undefined
   readonly service: ServiceInfo
-  readonly log: Log
 }
 
 /** The Varlink service on a Unix socket. */
@@ -76,17 +68,19 @@ export class ApiServer {
       this.#server.once('error', reject)
       this.#server.listen(where, () => {
         this.#server.off('error', reject)
-        this.#server.on('error', (error) => this.#options.log.error(`the socket failed: ${error.message}`))
+        this.#server.on('error', (error) =>
+          this.#options.context.log.error(`the socket failed: ${error.message}`),
+        )
         resolve()
       })
     })
   }
 
   #accept(socket: Socket): void {
-    const { addon, manager, config, sources, group, service, log } = this.#options
+    const { context, group, service } = this.#options
     let caller: Caller
     try {
-      caller = identifyCaller(addon, socket, group)
+      caller = identifyCaller(context.addon, socket, group)
     } catch {
       socket.destroy()
       return
@@ -99,10 +93,11 @@ export class ApiServer {
     const connection = new ServerConnection(socket, {
       interfaces: [generationInterface()],
       service,
-      dispatch: dispatchTo<Methods>(apiFor({ manager, config, sources, caller })),
+      dispatch: dispatchTo<Methods>(apiFor({ ...context, caller })),
       internalErrorName: `${interfaceName}.Internal`,
       protocolErrorName: `${interfaceName}.ProtocolError`,
-      onInternalError: (error, method) => log.error(`${method} failed: ${(error as Error)?.stack ?? error}`),
+      onInternalError: (error, method) =>
+        context.log.error(`${method} failed: ${(error as Error)?.stack ?? error}`),
       onClose: () => this.#forget(connection, caller),
     })
     this.#connections.set(connection, caller)
@@ -114,7 +109,7 @@ export class ApiServer {
     const nowMs = performance.now()
     if (nowMs - this.#turnedAwayAtMs < turnedAwayEveryMs) return
     this.#turnedAwayAtMs = nowMs
-    this.#options.log.warning(`process ${pid} of user ${uid} was turned away: too many connections`)
+    this.#options.context.log.warning(`process ${pid} of user ${uid} was turned away: too many connections`)
   }
 
   #admit({ uid, privileged }: Caller): boolean {
@@ -122,7 +117,7 @@ export class ApiServer {
     const open = this.#connections.size
     if (privileged) return open < maxConnections
     // A watcher confirms on a second connection, and all of a user's may do so at once.
-    const perUser = 2 * this.#options.config.watchers.max_per_user + connectionsBesideWatchers
+    const perUser = 2 * this.#options.context.config.watchers.max_per_user + connectionsBesideWatchers
     return open < maxConnections - reservedConnections && (this.#perUser.get(uid) ?? 0) < perUser
   }
 

@@ -36,7 +36,13 @@ export async function watch(call: WatchCall, context: ApiContext): Promise<void>
     },
   })
   try {
-    manager.dispatch({ type: 'watcher-joined', nowUsec: manager.nowUsec(), id, owner, ...record(call, context) })
+    manager.dispatch({
+      type: 'watcher-joined',
+      nowUsec: manager.nowUsec(),
+      id,
+      owner,
+      ...record(call, context),
+    })
     reply('registered')
     await new Promise<void>((resolve) => {
       call.signal.addEventListener('abort', () => resolve())
@@ -96,10 +102,7 @@ function isTold({ watchers, generation, phase, stage }: OrchestratorState, id: s
 }
 
 /** Sends the signal that the watcher asked for to its process, and to no other that may come to have its pid. */
-function openSignaller(
-  call: WatchCall,
-  { caller, addon, log }: ApiContext,
-): { send(): void; close(): void } {
+function openSignaller(call: WatchCall, { caller, addon, log }: ApiContext): { send(): void; close(): void } {
   const name = call.parameters.signal ?? 'SIGUSR2'
   let pidfd: number
   try {

@@ -71,6 +71,8 @@ export type OrchestratorEvent = { readonly nowUsec: number } & (
       readonly deadlineMs: number
       readonly thawAfterMs: number
       readonly force: boolean
+      /** Whose group of processes has to take the answer, and runs on. */
+      readonly callerPid: number
     }
   | {
       /** An answer that `checkPrepared` has passed. */
@@ -127,6 +129,7 @@ export type OrchestratorEffect =
       /** Freeze the workload, and answer with `frozen` or `not-frozen`. */
       readonly type: 'freeze'
       readonly quiesce: number
+      readonly callerPid: number
     }
   | {
       /** Let everything run that may be frozen, now. */

@@ -14,10 +14,11 @@ export function canQuiesce(state: OrchestratorState): boolean {
 /** Watchers are asked first, one after another. */
 export function quiesce(state: OrchestratorState, event: EventOf<'quiesce'>): Step {
   if (!canQuiesce(state)) return [state, []]
-  const { nowUsec, reason, deadlineMs, thawAfterMs, force } = event
+  const { nowUsec, reason, deadlineMs, thawAfterMs, force, callerPid } = event
   const snapshot: PlannedSnapshot = {
     quiesce: state.quiesces + 1,
     reason,
+    callerPid,
     force,
     step: 'watchers',
     asking: undefined,
@@ -133,7 +134,11 @@ function freeze(state: OrchestratorState, snapshot: PlannedSnapshot, nowUsec: nu
   const wiped = note(prepared, 'memory-wiped', nowUsec)
   return [
     { ...wiped, snapshot: { ...snapshot, step: 'freezing', asking: undefined } },
-    [{ type: 'wipe-memory' }, { type: 'freeze', quiesce: snapshot.quiesce }, { type: 'rearm' }],
+    [
+      { type: 'wipe-memory' },
+      { type: 'freeze', quiesce: snapshot.quiesce, callerPid: snapshot.callerPid },
+      { type: 'rearm' },
+    ],
   ]
 }
 

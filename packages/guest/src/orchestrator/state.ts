@@ -18,6 +18,7 @@ export interface PlannedSnapshot {
   /** Which of this page's life it is, from 1. */
   readonly quiesce: number
   readonly reason: string | undefined
+  readonly callerPid: number
   /** Vetoes and watchers that do not answer do not stand in its way. */
   readonly force: boolean
   /** watchers: they are asked. freezing: the workload is being frozen. frozen: it is; the phase is `quiesced`. */

@@ -39,6 +39,7 @@ export function kmsgSource(addon: NativeAddon, path = '/dev/kmsg'): Source {
   /** The last record that was read, and the last that told of a fork; -1: none. */
   let last = { sequence: -1, fork: -1 }
   let remembered = -1
+  let look = (): void => {}
 
   /** Reads up to `limit` records. `gap`: some were overwritten before they were read. */
   function drain(limit: number): { forks: number[]; gap: boolean } {
@@ -77,6 +78,7 @@ export function kmsgSource(addon: NativeAddon, path = '/dev/kmsg'): Source {
   }
 
   function close(): void {
+    look = () => {}
     if (poller) addon.pollStop(poller)
     poller = undefined
     if (fd !== undefined) closeSync(fd)
@@ -95,16 +97,24 @@ export function kmsgSource(addon: NativeAddon, path = '/dev/kmsg'): Source {
       if (context.continued) report(context, found)
       else last = { ...last, fork: found.forks.at(-1) ?? -1 }
       context.remember(memory())
-      poller = addon.pollReadable(fd, (error) => {
+      look = () => {
         try {
-          if (error) throw new Error(`waiting for ${path} failed: ${error}`)
           report(context, drain(recordsPerTurn))
         } catch (failure) {
-          close()
-          context.fail(failure as Error)
+          stop(failure as Error)
         }
+      }
+      poller = addon.pollReadable(fd, (error) => {
+        if (error) stop(new Error(`waiting for ${path} failed: ${error}`))
+        else look()
       })
+
+      function stop(failure: Error): void {
+        close()
+        context.fail(failure)
+      }
     },
+    sample: () => look(),
     close,
   }
 }

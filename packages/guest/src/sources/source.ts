@@ -42,6 +42,8 @@ export interface Source {
    * been reported. Rejects with a SourceUnavailableError where it cannot work.
    */
   start(context: SourceContext): Promise<void>
+  /** Looks at once, and reports what it sees before it returns. Nothing before `start` has resolved, and after `close`. */
+  sample(): void
   close(): void
 }
 

@@ -17,6 +17,8 @@ export interface KernelRandomDoor {
    * kernel gives out from now on is this copy's own. Never rejects: what could not be done is in `kernelRandom` and `detail`.
    */
   makeUnique(): Promise<{ kernelRandom: KernelRandom; detail: string }>
+  /** Mixes bytes of the host, which no other copy gets, into the kernel's pool, and overwrites them here. Never throws. */
+  addSeed(seed: Uint8Array): void
   /** 16 bytes of the kernel, as 32 hexadecimal digits; never from this process's own generator, which clones share. */
   drawId(): string
   close(): void
@@ -26,6 +28,9 @@ export interface KernelRandomDoor {
 export function kernelRandomDoor(addon: NativeAddon, enabled: boolean): KernelRandomDoor {
   // Open from the start: a daemon that has used up its descriptors must still be able to do this.
   const fd = openSync('/dev/urandom', enabled ? constants.O_RDWR : constants.O_RDONLY)
+
+  /** The host has given bytes that are in the pool, and no reseed has taken them up yet. */
+  let seeded = false
 
   /** One read at a time: a generator that never answers holds one thread of the pool, not one for each generation. */
   let reading: Promise<Buffer | undefined> | undefined
@@ -58,15 +63,30 @@ export function kernelRandomDoor(addon: NativeAddon, enabled: boolean): KernelRa
       } catch (error) {
         return { kernelRandom: 'failed', detail: `cannot reseed the kernel: ${(error as Error).message}` }
       }
-      if (unique.length === 0) {
+      const wasSeeded = seeded
+      seeded = false
+      if (unique.length === 0 && !wasSeeded) {
         return {
           kernelRandom: 'unproven',
           detail:
             'neither a CPU generator nor /dev/hwrng: nothing that is unique to this copy could be mixed in',
         }
       }
-      const from = [cpu && 'the CPU generator', hardware && '/dev/hwrng'].filter(Boolean).join(' and ')
+      const from = [cpu && 'the CPU generator', hardware && '/dev/hwrng', wasSeeded && 'the host']
+        .filter(Boolean)
+        .join(' and ')
       return { kernelRandom: 'snapsafe', detail: `mixed in bytes of ${from}` }
+    },
+    addSeed(seed) {
+      if (enabled) {
+        try {
+          addon.addKernelEntropy(fd, seed, Math.min(creditBits, seed.length * 8))
+          seeded = true
+        } catch {
+          // The reseed itself fails for the same reason, and says so.
+        }
+      }
+      seed.fill(0)
     },
     drawId: () => drawId(fd),
     close: () => closeSync(fd),
