@@ -3,7 +3,7 @@ import { passPreparation, quiesce, takeFrozen, takeNotFrozen, takePrepared, undo
 import { addEvidence, beginGeneration, declareAgain, declareRestore } from './restore.ts'
 import { settle } from './settle.ts'
 import type { OrchestratorState } from './state.ts'
-import { type EventOf, type Step, then } from './step.ts'
+import { andThen, type EventOf, type Step } from './step.ts'
 import type { WatcherOwner } from './watcher-table.ts'
 import { confirm, giveUpOn, join, leave, passTime } from './watchers.ts'
 
@@ -113,11 +113,11 @@ function restart(state: OrchestratorState, { dead, nowUsec }: EventOf<'restarted
 }
 
 function pass(state: OrchestratorState, nowUsec: number): Step {
-  const passed = then(passTime(state, nowUsec), (next) => passPreparation(next, nowUsec))
-  const thawed = then(passed, (next) => passThaw(next, nowUsec))
+  const passed = andThen(passTime(state, nowUsec), (next) => passPreparation(next, nowUsec))
+  const thawed = andThen(passed, (next) => passThaw(next, nowUsec))
   // The end of the time for others to come back has no watcher.
-  const settled = then(thawed, (next) => settle(next, nowUsec))
-  return then(settled, (next) => [next, [{ type: 'rearm' }]])
+  const settled = andThen(thawed, (next) => settle(next, nowUsec))
+  return andThen(settled, (next) => [next, [{ type: 'rearm' }]])
 }
 
 /** Frozen for too long: this may be the original or a late copy, so it is taken for a copy. */

@@ -1,7 +1,7 @@
 import type { OrchestratorEffect, QuiesceOutcome } from './events.ts'
 import { closeEntry, note, noteAnswer, openEntry } from './log.ts'
 import type { OrchestratorState, PlannedSnapshot } from './state.ts'
-import { type EventOf, type Step, then } from './step.ts'
+import { andThen, type EventOf, type Step } from './step.ts'
 import type { WatcherRecord } from './watcher-table.ts'
 
 const usecPerMs = 1000
@@ -36,8 +36,8 @@ export function quiesce(state: OrchestratorState, event: EventOf<'quiesce'>): St
       { type: 'announce', event: 'quiesce' },
     ],
   ]
-  return then(
-    then(begun, (next) => goOn(next, nowUsec)),
+  return andThen(
+    andThen(begun, (next) => goOn(next, nowUsec)),
     (next) => [next, [{ type: 'rearm' }]],
   )
 }

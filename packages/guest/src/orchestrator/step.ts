@@ -7,8 +7,8 @@ export type Step = readonly [OrchestratorState, readonly OrchestratorEffect[]]
 /** One kind of event. */
 export type EventOf<T extends OrchestratorEvent['type']> = Extract<OrchestratorEvent, { type: T }>
 
-/** What `next` makes of the outcome of a step, with the effects of both. */
-export function then([state, effects]: Step, next: (state: OrchestratorState) => Step): Step {
+/** What `next` makes of the outcome of a step, with the effects of both. Not `then`: a module with that name is a thenable. */
+export function andThen([state, effects]: Step, next: (state: OrchestratorState) => Step): Step {
   const [last, more] = next(state)
   return [last, [...effects, ...more]]
 }

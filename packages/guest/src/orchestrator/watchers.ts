@@ -5,7 +5,7 @@ import { goOn } from './quiesce.ts'
 import { settle } from './settle.ts'
 import { hasBegun } from './stages.ts'
 import type { OrchestratorState } from './state.ts'
-import { type EventOf, type Step, then } from './step.ts'
+import { andThen, type EventOf, type Step } from './step.ts'
 import { isBlocking, type WatcherRecord, type WatcherTable } from './watcher-table.ts'
 
 const usecPerMs = 1000
@@ -19,7 +19,7 @@ export function join(state: OrchestratorState, event: EventOf<'watcher-joined'>)
   const watchers = before ? state.watchers.without(before.id) : state.watchers
   const known = { ...state, lastWatcher: Math.max(state.lastWatcher, Number(event.id)) }
   const joined = watchers.with(arrival(known, fresh, before, nowUsec))
-  return then(change(known, joined, nowUsec), (next) => [next, [{ type: 'rearm' }]])
+  return andThen(change(known, joined, nowUsec), (next) => [next, [{ type: 'rearm' }]])
 }
 
 /** Its connection is gone. Whoever owes something and lives may come back to it; whoever does not owes nothing. */
@@ -29,11 +29,11 @@ export function leave(state: OrchestratorState, event: EventOf<'watcher-left'>):
   if (!watcher) return [state, []]
   if (mayReturn && isBlocking(watcher)) {
     const absent = { ...watcher, absentUntilUsec: nowUsec + state.limits.graceMs * usecPerMs }
-    const left = then(change(state, state.watchers.with(absent), nowUsec), (next) => goOn(next, nowUsec))
-    return then(left, (next) => [next, [{ type: 'rearm' }]])
+    const left = andThen(change(state, state.watchers.with(absent), nowUsec), (next) => goOn(next, nowUsec))
+    return andThen(left, (next) => [next, [{ type: 'rearm' }]])
   }
   const gone = isBlocking(watcher) ? noteAnswer(state, watcher, 'left', nowUsec) : state
-  return then(change(gone, gone.watchers.without(id), nowUsec), (next) => goOn(next, nowUsec))
+  return andThen(change(gone, gone.watchers.without(id), nowUsec), (next) => goOn(next, nowUsec))
 }
 
 export function confirm(state: OrchestratorState, event: EventOf<'confirmed'>): Step {
@@ -65,12 +65,12 @@ export function passTime(state: OrchestratorState, nowUsec: number): Step {
   for (const watcher of state.watchers) {
     const { id, dueAtUsec, absentUntilUsec } = watcher
     if (absentUntilUsec !== undefined && absentUntilUsec <= nowUsec) {
-      step = then(step, (next) => {
+      step = andThen(step, (next) => {
         const noted = isBlocking(watcher) ? noteAnswer(next, watcher, 'left', nowUsec) : next
         return change(noted, noted.watchers.without(id), nowUsec)
       })
     } else if (dueAtUsec !== undefined && dueAtUsec <= nowUsec) {
-      step = then(step, (next) => passDeadline(next, watcher, nowUsec))
+      step = andThen(step, (next) => passDeadline(next, watcher, nowUsec))
     }
   }
   return step
@@ -127,7 +127,7 @@ function dispose(state: OrchestratorState, watcher: WatcherRecord, nowUsec: numb
   const noted = noteAnswer(state, watcher, policy === 'kill' ? 'killed' : 'restarted', nowUsec)
   const held = due({ ...watcher, held: true }, nowUsec, enforcementMs)
   const enforce: OrchestratorEffect = { type: 'enforce', id, policy }
-  return then(change(noted, noted.watchers.with(held), nowUsec), (next) => [
+  return andThen(change(noted, noted.watchers.with(held), nowUsec), (next) => [
     next,
     [enforce, { type: 'rearm' }],
   ])
