@@ -121,8 +121,9 @@ export function undo(
 
 /** The deadline of those who prepare. */
 export function passPreparation(state: OrchestratorState, nowUsec: number): Step {
-  const { snapshot } = state
-  if (snapshot?.step !== 'watchers' || snapshot.deadlineUsec > nowUsec) return [state, []]
+  const { snapshot, pending } = state
+  // A restore ends the planned snapshot, forced or not: nothing is frozen for it any more.
+  if (pending || snapshot?.step !== 'watchers' || snapshot.deadlineUsec > nowUsec) return [state, []]
   if (snapshot.force) return freeze(state, snapshot, nowUsec)
   const slow = state.watchers.get(snapshot.asking ?? '')
   const who = slow ? `${slow.name} (pid ${slow.owner.pid})` : 'a watcher'
