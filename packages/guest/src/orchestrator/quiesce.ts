@@ -77,8 +77,9 @@ export function goOn(state: OrchestratorState, nowUsec: number): Step {
 export function takeFrozen(state: OrchestratorState, event: EventOf<'frozen'>): Step {
   const { snapshot } = state
   const { nowUsec, frozen, running } = event
-  // What was to be frozen for a snapshot that is over was thawed before it was frozen.
-  if (!snapshot || snapshot.quiesce !== event.quiesce) return [state, [{ type: 'thaw' }]]
+  if (snapshot?.quiesce !== event.quiesce) return thawLeftOver(state)
+  // The restore that has come thaws it, after the page has changed. Nobody is told to take a snapshot now.
+  if (state.pending || snapshot.step !== 'freezing') return [state, []]
   const thawAtUsec = nowUsec + snapshot.thawAfterMs * usecPerMs
   const quiesced: OrchestratorState = {
     ...state,
@@ -92,8 +93,16 @@ export function takeFrozen(state: OrchestratorState, event: EventOf<'frozen'>): 
 }
 
 export function takeNotFrozen(state: OrchestratorState, event: EventOf<'not-frozen'>): Step {
-  if (state.snapshot?.quiesce !== event.quiesce) return [state, [{ type: 'thaw' }]]
+  if (state.snapshot?.quiesce !== event.quiesce) return thawLeftOver(state)
   return undo(state, { how: 'failed', detail: event.detail }, event.nowUsec)
+}
+
+/** What was to be frozen for a snapshot that is over was thawed before it was frozen. */
+function thawLeftOver(state: OrchestratorState): Step {
+  const { snapshot, pending } = state
+  // A restore thaws it after the page has changed, and a later snapshot freezes it again, and thaws it at its end.
+  const staysFrozen = pending !== undefined || (snapshot !== undefined && snapshot.step !== 'watchers')
+  return [state, staysFrozen ? [] : [{ type: 'thaw' }]]
 }
 
 /** Ends a planned snapshot of which there is no restore: everything goes on as before. */
