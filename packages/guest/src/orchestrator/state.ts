@@ -121,10 +121,13 @@ export function slowest(state: OrchestratorState): WatcherRecord[] {
 /** When the machine next wants a `time` event, or undefined. Costs a look at every watcher. */
 export function nextWakeUsec(state: OrchestratorState): number | undefined {
   const { snapshot, watchers, pending } = state
-  const times = [watchers.blockingUpTo('application') === 0 ? holdOf(state) : undefined]
-  for (const { dueAtUsec, absentUntilUsec } of watchers) times.push(dueAtUsec, absentUntilUsec)
-  if (snapshot && !pending) {
-    times.push(snapshot.step === 'watchers' ? snapshot.deadlineUsec : snapshot.thawAtUsec)
+  const times: (number | undefined)[] = []
+  for (const { absentUntilUsec } of watchers) times.push(absentUntilUsec)
+  // While a restore waits for its generation, nothing else has an end.
+  if (!pending) {
+    for (const { dueAtUsec } of watchers) times.push(dueAtUsec)
+    if (watchers.blockingUpTo('application') === 0) times.push(holdOf(state))
+    if (snapshot) times.push(snapshot.step === 'watchers' ? snapshot.deadlineUsec : snapshot.thawAtUsec)
   }
   let next = Number.POSITIVE_INFINITY
   for (const time of times) if (time !== undefined && time < next) next = time

@@ -59,7 +59,10 @@ export function giveUpOn(state: OrchestratorState, event: EventOf<'not-enforced'
   return change(noted, state.watchers.with(released(watcher)), event.nowUsec)
 }
 
-/** Everything about watchers that time brings about. */
+/**
+ * Everything about watchers that time brings about. While a restore waits for its generation no deadline passes: the generation
+ * that it was for is of the past, and a confirmation of it would not be taken.
+ */
 export function passTime(state: OrchestratorState, nowUsec: number): Step {
   let step: Step = [state, []]
   for (const watcher of state.watchers) {
@@ -69,7 +72,7 @@ export function passTime(state: OrchestratorState, nowUsec: number): Step {
         const noted = isBlocking(watcher) ? noteAnswer(next, watcher, 'left', nowUsec) : next
         return change(noted, noted.watchers.without(id), nowUsec)
       })
-    } else if (dueAtUsec !== undefined && dueAtUsec <= nowUsec) {
+    } else if (dueAtUsec !== undefined && dueAtUsec <= nowUsec && !state.pending) {
       step = andThen(step, (next) => passDeadline(next, watcher, nowUsec))
     }
   }
