@@ -9,7 +9,11 @@ export function indebted(watcher: WatcherRecord, nowUsec: number): WatcherRecord
 }
 
 /** A watcher that has been told. */
-export function due(watcher: WatcherRecord, nowUsec: number, deadlineMs: number): WatcherRecord {
+export function due(
+  watcher: WatcherRecord,
+  nowUsec: number,
+  deadlineMs: number,
+): WatcherRecord & { readonly dueAtUsec: number } {
   return { ...watcher, dueAtUsec: nowUsec + deadlineMs * usecPerMs }
 }
 

@@ -93,8 +93,9 @@ function arrival(
   if (before?.dueAtUsec !== undefined) return { ...owes, dueAtUsec: before.dueAtUsec }
   // Who comes late shares the time that its stage has: nobody can put off `ready` by joining again and again.
   const endUsec = stageBeganUsec + limits.maxDeadlineMs * usecPerMs
-  const leftMs = state.phase === 'adjusting' ? Math.max(0, (endUsec - nowUsec) / usecPerMs) : fresh.deadlineMs
-  return due(owes, nowUsec, Math.min(fresh.deadlineMs, leftMs))
+  const told = due(owes, nowUsec, fresh.deadlineMs)
+  if (state.phase !== 'adjusting') return told
+  return { ...told, dueAtUsec: Math.min(told.dueAtUsec, Math.max(nowUsec, endUsec)) }
 }
 
 /** The same watcher of the same process, whose connection was lost. */
