@@ -17,6 +17,19 @@ export function due(
   return { ...watcher, dueAtUsec: nowUsec + deadlineMs * usecPerMs }
 }
 
+/** A watcher that owes what another does. */
+export function withDebtOf(debtor: WatcherRecord, watcher: WatcherRecord): WatcherRecord {
+  const { owing, sinceUsec, dueAtUsec, held, failure } = debtor
+  return {
+    ...free(watcher),
+    owing,
+    ...(sinceUsec !== undefined && { sinceUsec }),
+    ...(dueAtUsec !== undefined && { dueAtUsec }),
+    ...(held !== undefined && { held }),
+    ...(failure !== undefined && { failure }),
+  }
+}
+
 /** A watcher that owes nothing. */
 export function free(watcher: WatcherRecord): WatcherRecord {
   const { dueAtUsec: _, sinceUsec: __, held: ___, failure: ____, ...rest } = watcher

@@ -1,4 +1,4 @@
-import { due, free, released } from './debt.ts'
+import { due, free, released, withDebtOf } from './debt.ts'
 import type { OrchestratorEffect } from './events.ts'
 import { noteAnswer } from './log.ts'
 import { goOn } from './quiesce.ts'
@@ -88,6 +88,7 @@ function arrival(
 ): WatcherRecord {
   if (fresh.adjustedTo === state.generation || !fresh.tracked) return fresh
   const { stage, stageBeganUsec, limits } = state
+  if (before && (before.owing === 'deadline' || before.owing === 'failed')) return withDebtOf(before, fresh)
   const owes: WatcherRecord = { ...fresh, owing: 'pending', sinceUsec: before?.sinceUsec ?? nowUsec }
   if (state.phase === 'adjusting' && !hasBegun(fresh.stage, stage)) return owes
   if (before?.dueAtUsec !== undefined) return { ...owes, dueAtUsec: before.dueAtUsec }
