@@ -5,7 +5,7 @@ import { settle } from './settle.ts'
 import type { OrchestratorState } from './state.ts'
 import { andThen, type EventOf, type Step } from './step.ts'
 import type { WatcherOwner } from './watcher-table.ts'
-import { confirm, giveUpOn, join, leave, passTime } from './watchers.ts'
+import { confirm, giveUpOn, join, leave, loseConnections, passTime } from './watchers.ts'
 
 /**
  * The life of a restore and of a planned snapshot, as a function: it does nothing, knows no time but the event's, and is
@@ -100,16 +100,19 @@ function release(state: OrchestratorState, detail: string, nowUsec: number): Ste
 }
 
 /** Connections are gone; those who live and are waited for may come back. */
-function restart(state: OrchestratorState, { dead, nowUsec }: EventOf<'restarted'>): Step {
-  const gone = new Set(dead)
-  const absentUntilUsec = nowUsec + state.limits.graceMs * 1000
-  const watchers = state.watchers.map((watcher) =>
-    gone.has(watcher.id) || !watcher.tracked ? undefined : { ...watcher, absentUntilUsec },
-  )
-  const left = { ...state, watchers }
-  if (state.pending) return declareAgain(left, state.pending)
-  const [next, effects] = settle(left, nowUsec)
-  return [next, state.snapshot ? effects : [...effects, { type: 'thaw' }]]
+function restart(state: OrchestratorState, event: EventOf<'restarted'>): Step {
+  const left = loseConnections(state, event)
+  const again: Step = left.pending ? declareAgain(left, left.pending) : showAgain(left, event.nowUsec)
+  return andThen(again, (next) => [next, [{ type: 'rearm' }]])
+}
+
+/** What the daemon before had come to, where it may have died before it did what follows from that. */
+function showAgain(state: OrchestratorState, nowUsec: number): Step {
+  const [next, effects] = settle(state, nowUsec)
+  const shown = effects.filter((effect) => effect.type !== 'publish')
+  // The page first, as always: the one who died may have had a generation to write before it thawed.
+  const page = { type: 'publish', change: 'generation' } as const
+  return [next, [page, ...(next.snapshot ? [] : [{ type: 'thaw' } as const]), ...shown]]
 }
 
 function pass(state: OrchestratorState, nowUsec: number): Step {

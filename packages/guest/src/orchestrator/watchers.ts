@@ -36,6 +36,23 @@ export function leave(state: OrchestratorState, event: EventOf<'watcher-left'>):
   return andThen(change(gone, gone.watchers.without(id), nowUsec), (next) => goOn(next, nowUsec))
 }
 
+/** The daemon that had their connections is no more: whoever lives may come back. Nobody is waited for who does not. */
+export function loseConnections(
+  state: OrchestratorState,
+  { dead, nowUsec }: EventOf<'restarted'>,
+): OrchestratorState {
+  const gone = new Set(dead)
+  const absentUntilUsec = nowUsec + state.limits.graceMs * usecPerMs
+  let noted = state
+  for (const watcher of state.watchers) {
+    if (gone.has(watcher.id) && isBlocking(watcher)) noted = noteAnswer(noted, watcher, 'left', nowUsec)
+  }
+  const watchers = state.watchers.map((watcher) =>
+    gone.has(watcher.id) || !watcher.tracked ? undefined : { ...watcher, absentUntilUsec },
+  )
+  return { ...noted, watchers }
+}
+
 export function confirm(state: OrchestratorState, event: EventOf<'confirmed'>): Step {
   const { generation, failure, nowUsec } = event
   const watcher = state.watchers.get(event.id)
