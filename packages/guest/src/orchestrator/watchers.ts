@@ -64,8 +64,17 @@ export function confirm(state: OrchestratorState, event: EventOf<'confirmed'>): 
   }
   const noted = noteAnswer(state, watcher, 'failed', nowUsec, failure)
   if (!watcher.tracked) return [noted, []]
-  const { dueAtUsec: _, held: __, ...rest } = watcher
-  return dispose(noted, { ...rest, owing: 'failed', failure }, nowUsec)
+  const failed: WatcherRecord = {
+    ...watcher,
+    owing: 'failed',
+    sinceUsec: watcher.sinceUsec ?? nowUsec,
+    failure,
+  }
+  // What is configured has been done about it: nobody puts off `ready` by failing again and again.
+  if (watcher.owing === 'deadline' || watcher.owing === 'failed')
+    return change(noted, noted.watchers.with(failed), nowUsec)
+  const { dueAtUsec: _, ...rest } = failed
+  return dispose(noted, rest, nowUsec)
 }
 
 /** What was to be done about a watcher failed: it is reported, like others, and waited for no longer. */
