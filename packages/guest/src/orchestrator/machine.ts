@@ -1,5 +1,13 @@
 import type { OrchestratorEvent } from './events.ts'
-import { passPreparation, quiesce, takeFrozen, takeNotFrozen, takePrepared, undo } from './quiesce.ts'
+import {
+  isAsked,
+  passPreparation,
+  quiesce,
+  takeFrozen,
+  takeNotFrozen,
+  takePrepared,
+  undo,
+} from './quiesce.ts'
 import { addEvidence, beginGeneration, declareAgain, declareRestore } from './restore.ts'
 import { settle } from './settle.ts'
 import type { OrchestratorState } from './state.ts'
@@ -74,8 +82,7 @@ export function checkPrepared(
 ): 'ok' | 'no-such-watcher' | 'not-owner' | 'stale' {
   const verdict = checkOwner(state, id, owner)
   if (verdict !== 'ok') return verdict
-  const { snapshot } = state
-  return snapshot?.quiesce === quiesce && snapshot.step === 'watchers' ? 'ok' : 'stale'
+  return isAsked(state, id, quiesce) ? 'ok' : 'stale'
 }
 
 /** Whether a process may speak for a watcher. */

@@ -42,13 +42,18 @@ export function quiesce(state: OrchestratorState, event: EventOf<'quiesce'>): St
   )
 }
 
+/** Whether an answer about this planned snapshot can be taken: nobody has a say in it who was not asked. */
+export function isAsked({ snapshot, watchers }: OrchestratorState, id: string, quiesce: number): boolean {
+  const isOpen = snapshot?.quiesce === quiesce && snapshot.step === 'watchers'
+  return isOpen && watchers.get(id)?.askedFor === quiesce
+}
+
 /** The answer of the watcher that was asked, or of one that answers late. */
 export function takePrepared(state: OrchestratorState, event: EventOf<'prepared'>): Step {
   const { snapshot } = state
   const { id, veto, nowUsec } = event
   const watcher = state.watchers.get(id)
-  if (!snapshot || !watcher || event.quiesce !== snapshot.quiesce || snapshot.step !== 'watchers')
-    return [state, []]
+  if (!snapshot || !watcher || !isAsked(state, id, event.quiesce)) return [state, []]
   const noted = noteAnswer(state, watcher, veto === undefined ? 'prepared' : 'vetoed', nowUsec, veto)
   if (veto !== undefined && !snapshot.force) {
     const { name, owner } = watcher
