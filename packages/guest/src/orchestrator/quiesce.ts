@@ -5,6 +5,8 @@ import { andThen, type EventOf, type Step } from './step.ts'
 import type { WatcherRecord } from './watcher-table.ts'
 
 const usecPerMs = 1000
+/** How long the freeze may take, whatever the freezer's own deadlines are. */
+const freezingMs = 30_000
 
 /** Whether a snapshot can be planned now. */
 export function canQuiesce(state: OrchestratorState): boolean {
@@ -133,11 +135,14 @@ export function undo(
   return [closeEntry(noted, outcome.how, describe(outcome)), effects]
 }
 
-/** The deadline of those who prepare. */
+/** The deadline of those who prepare, and of the freezer. */
 export function passPreparation(state: OrchestratorState, nowUsec: number): Step {
   const { snapshot, pending } = state
   // A restore ends the planned snapshot, forced or not: nothing is frozen for it any more.
-  if (pending || snapshot?.step !== 'watchers' || snapshot.deadlineUsec > nowUsec) return [state, []]
+  if (pending || !snapshot || snapshot.step === 'frozen' || snapshot.deadlineUsec > nowUsec)
+    return [state, []]
+  if (snapshot.step === 'freezing')
+    return undo(state, { how: 'failed', detail: 'the workload was not frozen in time' }, nowUsec)
   if (snapshot.force) return freeze(state, snapshot, nowUsec)
   const slow = state.watchers.get(snapshot.asking ?? '')
   const who = slow ? `${slow.name} (pid ${slow.owner.pid})` : 'a watcher'
@@ -148,7 +153,15 @@ function freeze(state: OrchestratorState, snapshot: PlannedSnapshot, nowUsec: nu
   const prepared = note(state, 'watchers-prepared', nowUsec)
   const wiped = note(prepared, 'memory-wiped', nowUsec)
   return [
-    { ...wiped, snapshot: { ...snapshot, step: 'freezing', asking: undefined } },
+    {
+      ...wiped,
+      snapshot: {
+        ...snapshot,
+        step: 'freezing',
+        asking: undefined,
+        deadlineUsec: nowUsec + freezingMs * usecPerMs,
+      },
+    },
     [
       { type: 'wipe-memory' },
       { type: 'freeze', quiesce: snapshot.quiesce, callerPid: snapshot.callerPid },

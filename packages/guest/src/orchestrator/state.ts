@@ -25,7 +25,7 @@ export interface PlannedSnapshot {
   readonly step: 'watchers' | 'freezing' | 'frozen'
   /** The watcher that is being asked. */
   readonly asking: string | undefined
-  /** Until when watchers may prepare. */
+  /** Until when watchers may prepare; while freezing, until when the workload has to be frozen. */
   readonly deadlineUsec: number
   readonly thawAfterMs: number
   /** Known when it is frozen. */
@@ -127,7 +127,7 @@ export function nextWakeUsec(state: OrchestratorState): number | undefined {
   if (!pending) {
     for (const { dueAtUsec } of watchers) times.push(dueAtUsec)
     if (watchers.blockingUpTo('application') === 0) times.push(holdOf(state))
-    if (snapshot) times.push(snapshot.step === 'watchers' ? snapshot.deadlineUsec : snapshot.thawAtUsec)
+    if (snapshot) times.push(snapshot.step === 'frozen' ? snapshot.thawAtUsec : snapshot.deadlineUsec)
   }
   let next = Number.POSITIVE_INFINITY
   for (const time of times) if (time !== undefined && time < next) next = time
