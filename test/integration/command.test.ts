@@ -43,7 +43,13 @@ describe('snapsafe', () => {
       phase: 'running',
       cause: 'command',
       reason: 'a reason',
-      evidence: [{ source: 'command', detail: expect.stringContaining(`process ${process.pid} of user`) }],
+      evidence: [
+        {
+          source: 'command',
+          detail: expect.stringContaining(`process ${process.pid} of user`),
+          atUsec: expect.any(Number),
+        },
+      ],
       kernelRandom: 'off',
       changedAtUsec: expect.any(Number),
       readyAtUsec: expect.any(Number),

@@ -16,7 +16,15 @@ describe('the configuration', () => {
   it('has a default for everything', () => {
     expect(parseConfig('', 'snapsafed.toml')).toEqual({
       daemon: { group: 'snapsafe', max_connections: 4096 },
-      watchers: { deadline: 10_000, max_deadline: 60_000, wait_for: 'everybody', max_per_user: 1024 },
+      watchers: {
+        deadline: 10_000,
+        max_deadline: 60_000,
+        wait_for: 'everybody',
+        max_per_user: 1024,
+        grace: 2500,
+        after_deadline: 'report',
+        policies: {},
+      },
       sources: { kmsg: 'auto' },
       kernel_random: { mode: 'auto' },
       freeze: {
@@ -44,7 +52,7 @@ describe('the configuration', () => {
 
   it('names the key, the line and the known keys of a typo', () => {
     expect(messageOf('# comment\n\n[watchers]\nmax_deadline = "60s"\ndeadlien = "10s"\n')).toBe(
-      'snapsafed.toml:5: unknown key "watchers.deadlien"; known here: deadline, max_deadline, wait_for, max_per_user',
+      'snapsafed.toml:5: unknown key "watchers.deadlien"; known here: deadline, max_deadline, wait_for, max_per_user, grace, after_deadline, policies',
     )
   })
 

@@ -20,6 +20,7 @@ const kernelRandom: KernelRandomDoor = {
     new Promise((resolve) => {
       answer = () => resolve({ kernelRandom: 'off', detail: 'a test' })
     }),
+  addSeed: () => {},
   drawId: () => 'b'.repeat(32),
   close: () => {},
 }
@@ -47,10 +48,12 @@ beforeEach(() => {
     page,
     kernelRandom,
     log: { error() {}, warning() {}, info() {} },
-    state: beginning(page.snapshot(), undefined, parseConfig('', 'test'), addon.bootTimeNs()),
+    memory,
+    freezer,
+    enforce: async () => {},
+    store: new StateStore(join(folder, 'daemon.json'), quiet),
+    saved: beginning(page.snapshot(), undefined, parseConfig('', 'test'), addon.bootTimeNs()),
     sources: ['kmsg'],
-    memories: new Map(),
-    save,
     record() {},
     fatal,
   })
