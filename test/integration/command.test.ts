@@ -106,6 +106,9 @@ describe('snapsafe', () => {
       deadlineMs: 1234,
       adjustedTo: firstWord(),
       owing: 'no',
+      stage: 'application',
+      beforeSnapshot: false,
+      absent: false,
     })
     expect((await snapsafe(daemon, ['watchers'])).stdout).toMatch(/^WATCHER +NAME.*\n.*a listed one/)
   })
