@@ -5,7 +5,7 @@ export const exitCodes = {
   failed: 1,
   /** The command line is wrong. */
   usage: 2,
-  /** The guest is not ready, or not everybody has adjusted. */
+  /** The guest is not ready, not everybody has adjusted, or somebody does not want the snapshot. */
   notReady: 3,
   /** The daemon does not do this for the caller. */
   noPrivilege: 4,

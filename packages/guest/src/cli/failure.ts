@@ -43,6 +43,25 @@ export function failureOf(error: unknown): CommandFailure {
         `the daemon does this only for ${String(parameters.required)}`,
         exitCodes.noPrivilege,
       )
+    case 'Vetoed':
+      return new CommandFailure(
+        `${String(parameters.name)} (pid ${String(parameters.pid)}) does not want the snapshot: ${String(parameters.reason)}; everything goes on as before`,
+        exitCodes.notReady,
+      )
+    case 'QuiesceFailed':
+      return new CommandFailure(
+        `the system could not be quiesced: ${String(parameters.reason)}; everything goes on as before`,
+        exitCodes.failed,
+      )
+    case 'WrongPhase':
+      return new CommandFailure(wrongPhase(String(parameters.phase)), exitCodes.notReady)
+    case 'StaleQuiesce':
+      return new CommandFailure('the planned snapshot is over, or it is another one', exitCodes.failed)
+    case 'NotProtectable':
+      return new CommandFailure(
+        `the daemon cannot protect this memory: ${String(parameters.reason)}`,
+        exitCodes.failed,
+      )
     case 'TimedOut':
       return new CommandFailure('timed out', exitCodes.timedOut)
     case 'LimitReached':
@@ -66,4 +85,17 @@ export function failureOf(error: unknown): CommandFailure {
     )
   }
   return new CommandFailure((error as Error)?.message ?? String(error), exitCodes.failed)
+}
+
+function wrongPhase(phase: string): string {
+  switch (phase) {
+    case 'adjusting':
+      return 'the guest is adjusting; wait for ready first: snapsafe wait'
+    case 'quiescing':
+      return 'a snapshot is being prepared for; wait until it is taken, or end the command that asked for it'
+    case 'quiesced':
+      return 'the system is quiesced for a snapshot; let it go on first: snapsafe resume'
+    default:
+      return `the daemon does not do this while the guest is ${phase}`
+  }
 }

@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
-import { describeDegraded, describeState } from '../describe.ts'
+import { describeDegraded, describePhase, describeState } from '../describe.ts'
 import { table } from '../output.ts'
+import { plannedRows } from '../planned-snapshot.ts'
 import { type CommonOptions, sessionFor, withDaemon } from '../session.ts'
+import { afterBoot, bootTimeUsec } from '../time.ts'
 
 export function addStatus(program: Command): void {
   program
@@ -16,14 +18,12 @@ async function status(options: CommonOptions): Promise<void> {
   const rows = [
     ['generation', `${state.generation}`],
     ['id', state.generationId],
-    [
-      'phase',
-      state.phase + (state.phase === 'running' ? (state.degraded ? ' (ready, degraded)' : ' (ready)') : ''),
-    ],
+    ['phase', describePhase(state)],
+    ...(state.quiesce ? plannedRows(state.quiesce, bootTimeUsec()) : []),
     ['cause', state.cause + (state.reason ? ` (${state.reason})` : '')],
     ...state.evidence.map(({ source, detail }) => ['evidence', `${source}: ${detail}`]),
     ['kernel random', state.kernelRandom],
-    ['changed', `${(state.changedAtUsec / 1e6).toFixed(6)} s after boot`],
+    ['changed', afterBoot(state.changedAtUsec)],
     ['watchers', `${state.trackedWatchers} tracked, ${state.outdatedWatchers} not adjusted`],
     ...describeDegraded(state).map((line) => ['', line]),
   ]
