@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander'
 import { generationErrorName, type Methods, type State, type VarlinkClient } from 'snapsafe/protocol'
-import { describeDegraded, describeState } from '../describe.ts'
+import { counted, describeDegraded, describeState, describeWatcher } from '../describe.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { CommandFailure } from '../failure.ts'
+import type { WaitNews } from '../progress.ts'
 import {
   type CommonOptions,
   durationOption,
@@ -11,6 +12,10 @@ import {
   sessionFor,
   withDaemon,
 } from '../session.ts'
+import { showNews } from '../show-news.ts'
+
+/** How many watchers the message after a time-out names. */
+const maxNamed = 5
 
 interface WaitOptions extends CommonOptions {
   readonly for: 'ready' | 'generation'
@@ -55,24 +60,49 @@ async function lastState(
   session: Session,
   options: WaitOptions,
 ): Promise<State> {
-  let state: State | undefined
-  const { from } = options
-  const parameters = {
-    for: options.for,
-    timeoutMs: options.timeout,
-    ...(from !== undefined && { from }),
-  }
+  const from = await generationToLeave(client, options)
+  const parameters = { for: options.for, timeoutMs: options.timeout, ...(from !== undefined && { from }) }
+  const reached = ({ phase, generation }: State): boolean =>
+    options.for === 'ready' ? phase === 'running' : generation !== from
+  const news = showNews(session.output)
+  let last: WaitNews | undefined
   try {
     for await (const reply of client.stream('Wait', parameters)) {
-      if (state) session.output.progress(describeState(state))
-      state = reply.state
+      last = reply
+      if (!reached(reply.state)) news.show(reply)
     }
   } catch (error) {
+    news.end()
     if (generationErrorName(error) !== 'TimedOut') throw error
-    const what = options.for === 'ready' ? 'ready' : 'of another generation'
-    const now = state ? `; at the end: ${describeState(state)}` : ''
-    throw new CommandFailure(`not ${what} within ${options.timeout} ms${now}`, exitCodes.timedOut)
+    throw new CommandFailure(await tooLate(client, options), exitCodes.timedOut)
   }
-  if (!state) throw new CommandFailure('the daemon ended the wait without an answer', exitCodes.failed)
-  return state
+  news.end(last)
+  if (!last) throw new CommandFailure('the daemon ended the wait without an answer', exitCodes.failed)
+  return last.state
+}
+
+async function generationToLeave(
+  client: VarlinkClient<Methods>,
+  options: WaitOptions,
+): Promise<number | undefined> {
+  if (options.for === 'ready') return undefined
+  return options.from ?? (await client.call('GetState', {})).state.generation
+}
+
+/** What did not happen, and whom it waits for: as they are now, because nothing may have changed since the wait began. */
+async function tooLate(client: VarlinkClient<Methods>, options: WaitOptions): Promise<string> {
+  const [{ state }, { watchers }] = await Promise.all([
+    client.call('GetState', {}),
+    client.call('ListWatchers', {}),
+  ])
+  const what = options.for === 'ready' ? 'ready' : 'of another generation'
+  const late = `not ${what} within ${options.timeout} ms; at the end: ${describeState(state)}`
+  if (options.for !== 'ready') return late
+  const owing = watchers
+    .filter(({ tracked, owing }) => tracked && owing !== 'no')
+    .sort((a, b) => (a.sinceUsec ?? 0) - (b.sinceUsec ?? 0))
+    .slice(0, maxNamed)
+  const unnamed = state.outdatedWatchers - owing.length
+  const others = unnamed > 0 ? [`not adjusted: ${counted(unnamed, 'more watcher')}`] : []
+  return [late, ...owing.map((each) => `not adjusted: ${describeWatcher(each)}`), ...others].join('\n  ')
 }
