@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Finding } from '../doctor/check.ts'
 import { checkDaemon, checkSources } from '../doctor/daemon-check.ts'
+import { checkFreeze } from '../doctor/freeze-check.ts'
 import {
   checkAddon,
   checkKernelLog,
@@ -29,6 +30,7 @@ async function doctor(options: CommonOptions): Promise<void> {
     checkKernelLog(),
     checkVmgenidDevice(),
     checkVmgenidDriver(),
+    checkFreeze(),
   ]
   const failed = findings.filter(({ verdict }) => verdict === 'failed').map(({ check }) => check)
   session.output.result({ ok: failed.length === 0, findings }, findings.map(describe).join('\n'))
