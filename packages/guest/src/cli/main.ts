@@ -2,6 +2,9 @@ import { Command, CommanderError } from 'commander'
 import { version } from '../version.ts'
 import { addBump } from './commands/bump.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addLog } from './commands/log.ts'
+import { addQuiesce } from './commands/quiesce.ts'
+import { addResume } from './commands/resume.ts'
 import { addStatus } from './commands/status.ts'
 import { addWait } from './commands/wait.ts'
 import { addWatch } from './commands/watch.ts'
@@ -16,10 +19,17 @@ const program = new Command('snapsafe')
   .version(version)
   .addHelpText(
     'after',
-    '\nExit status: 0 ok, 1 failed, 2 usage, 3 not ready, 4 no privilege, 5 not supported here, 7 daemon not running, 124 timed out',
+    `
+Exit status: 0 ok, 1 failed, 2 usage, 3 not ready, not everybody has adjusted, or vetoed, 4 no privilege,
+5 not supported here, 7 daemon not running, 124 timed out`,
   )
   .exitOverride()
-for (const add of [addStatus, addWatch, addWait, addWatchers, addBump, addDoctor]) add(program)
+const commands = [
+  ...[addStatus, addWatch, addWait, addWatchers, addLog],
+  ...[addQuiesce, addResume, addBump],
+  addDoctor,
+]
+for (const add of commands) add(program)
 for (const command of program.commands) {
   command
     .option('--json', 'one line of JSON for each result, on standard output')

@@ -3,7 +3,9 @@ export interface Output {
   readonly json: boolean
   /** One result: a line of JSON, or the text. */
   result(value: object, text: string): void
+  /** On standard error, as warnings are. */
   progress(text: string): void
+  warn(text: string): void
 }
 
 export function outputFor(json: boolean): Output {
@@ -11,6 +13,7 @@ export function outputFor(json: boolean): Output {
     json,
     result: (value, text) => process.stdout.write(`${json ? JSON.stringify(value) : text}\n`),
     progress: (text) => process.stderr.write(`${text}\n`),
+    warn: (text) => process.stderr.write(`snapsafe: warning: ${text}\n`),
   }
 }
 

@@ -57,3 +57,9 @@ export function generationOption(text: string): number {
   if (/^\d+$/.test(text) && generation <= 2 ** 32 - 1) return generation
   throw new CommandFailure(`"${text}" is not a generation: a whole number below 2^32`, exitCodes.usage)
 }
+
+/** How many, given as an option: at least one. */
+export function countOption(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
+  throw new CommandFailure(`"${text}" is not a number from 1 on`, exitCodes.usage)
+}
