@@ -7,6 +7,8 @@ import {
 } from 'snapsafe/protocol'
 import { type ExitCode, exitCodes } from './exit-codes.ts'
 
+const unknownMethod = [serviceErrors.methodNotFound('').name, serviceErrors.methodNotImplemented('').name]
+
 /** A command ended without what was asked for. The message is for people; the status for scripts. */
 export class CommandFailure extends Error {
   override readonly name = 'CommandFailure'
@@ -78,7 +80,7 @@ export function failureOf(error: unknown): CommandFailure {
       exitCodes.usage,
     )
   }
-  if (error instanceof VarlinkError && error.name === serviceErrors.methodNotFound('').name) {
+  if (error instanceof VarlinkError && unknownMethod.includes(error.name)) {
     return new CommandFailure(
       `the daemon is older than this command: ${error.message}`,
       exitCodes.notSupported,
