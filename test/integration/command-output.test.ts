@@ -19,6 +19,8 @@ describe('standard output', () => {
     [['wait']],
     [['wait', '--for', 'generation', '--from', '99999']],
     [['watchers']],
+    [['log']],
+    [['resume', '--same']],
     [['doctor']],
   ])('has one line of JSON and nothing else with --json: %j', async (args) => {
     const ways = [
@@ -37,7 +39,7 @@ describe('standard output', () => {
     await using wait = new CommandProcess(daemon, ['wait', '--json'])
     await eventually('the command tells of progress', async () => {
       await using _ = await TestWatcher.join(daemon.socket, { tracked: true })
-      return wait.stderr.includes('watchers adjusted\n')
+      return wait.stderr.includes(' adjusted; slowest: in the way ')
     })
     expect(wait.lines).toEqual([])
     await slow.confirm(generation)
@@ -45,7 +47,9 @@ describe('standard output', () => {
     expect(code).toBe(0)
     expect(stdout).toMatch(/^[^\n]*\n$/)
     expect(JSON.parse(stdout)).toMatchObject({ generation, phase: 'running' })
-    expect(stderr).toMatch(/^(generation \d+, adjusting, command, \d+ of \d+ watchers adjusted\n)+$/)
+    expect(stderr).toMatch(
+      /^(generation \d+, adjusting \(stage application\), \d+ of \d+ adjusted(; slowest: [^\n]*)?\n)+$/,
+    )
   })
 
   it('stays empty where a command fails', async () => {
@@ -81,9 +85,12 @@ describe('standard output', () => {
 })
 
 describe('doctor', () => {
-  const checks = ['daemon', 'sources', 'page', 'addon', 'kernel-log', 'vmgenid-device', 'vmgenid-driver']
+  const checks = [
+    ...['daemon', 'sources', 'page', 'addon', 'kernel-log', 'vmgenid-device', 'vmgenid-driver'],
+    'freeze',
+  ]
   /** What this machine has or has not, whatever snapsafe does. */
-  const ofTheMachine = ['sources', 'kernel-log', 'vmgenid-device', 'vmgenid-driver']
+  const ofTheMachine = ['sources', 'kernel-log', 'vmgenid-device', 'vmgenid-driver', 'freeze']
 
   interface Finding {
     readonly check: string

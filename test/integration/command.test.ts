@@ -94,6 +94,8 @@ describe('snapsafe', () => {
       name: 'a listed one',
       tracked: true,
       deadlineMs: 1234,
+      stage: 'network',
+      beforeSnapshot: true,
     })
     const { code, stdout } = await snapsafe(daemon, ['watchers', '--json'])
     expect(code).toBe(0)
@@ -106,11 +108,13 @@ describe('snapsafe', () => {
       deadlineMs: 1234,
       adjustedTo: firstWord(),
       owing: 'no',
-      stage: 'application',
-      beforeSnapshot: false,
+      stage: 'network',
+      beforeSnapshot: true,
       absent: false,
     })
-    expect((await snapsafe(daemon, ['watchers'])).stdout).toMatch(/^WATCHER +NAME.*\n.*a listed one/)
+    expect((await snapsafe(daemon, ['watchers'])).stdout).toMatch(
+      /^WATCHER +NAME.*\n.*a listed one +\d+ +\d+ +network +yes +yes +1234 ms +\d+ +- +no$/m,
+    )
   })
 
   it('wait --for generation --from an old one returns at once', async () => {
@@ -146,6 +150,8 @@ describe('the exit status of snapsafe is', () => {
     ['a generation that is none', ['bump', '--minimum', '-1']],
     ['a generation that the daemon does not take', ['bump', '--minimum', `${2 ** 31}`]],
     ['a choice that is none', ['wait', '--for', 'godot']],
+    ['a number of entries that is none', ['log', '--last', '0']],
+    ['an original that was restored', ['resume', '--same', '--restored']],
     ['a name with control characters', ['watch', '--name', 'a\u001b[31mb']],
   ])('2 for %s', async (_, args) => {
     const { code, stdout, stderr } = await snapsafe(daemon, args)

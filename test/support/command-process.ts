@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { before, type DaemonProcess } from './daemon-process.ts'
 import { eventually } from './eventually.ts'
 
@@ -12,6 +12,12 @@ const endDeadlineMs = 30_000
 export interface User {
   readonly uid?: number
   readonly gid?: number
+}
+
+export interface CommandOptions {
+  readonly env?: NodeJS.ProcessEnv
+  /** A program and its arguments that the command line is appended to. */
+  readonly launcher?: readonly [string, ...string[]]
 }
 
 export interface CommandEnded {
@@ -33,18 +39,30 @@ export async function snapsafe(
 /** The command as a process that goes on. Ended by its own pid when it is disposed of. */
 export class CommandProcess {
   readonly ended: Promise<CommandEnded>
-  readonly #child: ChildProcess & { readonly stdout: Readable; readonly stderr: Readable }
+  readonly #child: ChildProcess & {
+    readonly stdin: Writable
+    readonly stdout: Readable
+    readonly stderr: Readable
+  }
   #stdout = ''
   #stderr = ''
 
-  constructor({ runtimeDir }: Pick<DaemonProcess, 'runtimeDir'>, args: readonly string[], user: User = {}) {
-    this.#child = spawn(process.execPath, [commandProgram, ...args], {
-      env: { ...process.env, SNAPSAFE_RUNTIME_DIR: runtimeDir },
-      stdio: ['ignore', 'pipe', 'pipe'],
+  constructor(
+    { runtimeDir }: Pick<DaemonProcess, 'runtimeDir'>,
+    args: readonly string[],
+    user: User = {},
+    { env = {}, launcher }: CommandOptions = {},
+  ) {
+    const [program, ...leading] = launcher ? [...launcher, process.execPath] : [process.execPath]
+    this.#child = spawn(program, [...leading, commandProgram, ...args], {
+      env: { ...process.env, SNAPSAFE_RUNTIME_DIR: runtimeDir, ...env },
+      stdio: 'pipe',
       // The test's own may be closed to the other user.
       cwd: '/',
       ...user,
     })
+    // It may end before it has read what it is given.
+    this.#child.stdin.on('error', () => undefined)
     this.#child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.#stdout += text
     })
@@ -78,6 +96,21 @@ export class CommandProcess {
       explain: () => this.#stdout + this.#stderr,
     })
     return this.lines
+  }
+
+  /** Sends a signal; resolves at once. See `ended`. */
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** Writes to its standard input. */
+  type(text: string | Uint8Array): void {
+    this.#child.stdin.write(text)
+  }
+
+  /** Nothing more comes on its standard input. */
+  endInput(): void {
+    this.#child.stdin.end()
   }
 
   /** Nobody reads its output any more. */
