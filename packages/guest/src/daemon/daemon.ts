@@ -76,7 +76,6 @@ export class Daemon {
       const detail = 'the daemon was started again while a snapshot was planned'
       manager.dispatch({ type: 'release', nowUsec: manager.nowUsec(), detail })
       await listen({ ...parts, manager, board, sources }, closeLater)
-      closeLater(() => release(manager))
       notifyServiceManager(addon, `READY=1\nSTATUS=generation ${manager.state.generation}`)
       closeLater(() => notifyServiceManager(addon, 'STOPPING=1'))
       return daemon
@@ -145,7 +144,7 @@ function openManager(parts: Parts, closeLater: CloseLater): { manager: Manager; 
       tellStatus(addon, state.generation, log)
     },
   })
-  closeLater(() => manager.close())
+  closeLater(() => closeManager(manager))
   tellBeginning(page, created, repaired, log)
   const continued = !created || left !== undefined
   if (continued) {
@@ -156,6 +155,12 @@ function openManager(parts: Parts, closeLater: CloseLater): { manager: Manager; 
   // Without what the daemon before knew, an id on the page may be of another generation than the number.
   if (repaired && saved.state !== left?.state) manager.report(brokenPage)
   return { manager, continued }
+}
+
+/** Nobody is left frozen, not even by a daemon that cannot start. */
+async function closeManager(manager: Manager): Promise<void> {
+  await release(manager)
+  manager.close()
 }
 
 /** Lets everybody in. */
@@ -183,7 +188,7 @@ async function listen(
   await server.listen(paths.socket, inherited)
   closeLater(async () => {
     // First: a watcher whose connection is closed here has not left, and owes what it owed.
-    manager.close()
+    await closeManager(manager)
     await server.close()
     if (inherited === undefined) rmSync(paths.socket, { force: true })
   })

@@ -9,10 +9,12 @@ import type { SourceEvidence, SourceMemory } from '../sources/source.ts'
 import type { KernelRandomDoor } from '../system/kernel-random.ts'
 import { Audience } from './audience.ts'
 import type { Log } from './log.ts'
+import { printable } from './printable.ts'
 import type { Saved, StateStore, StoreRecord } from './store.ts'
 
 /** setTimeout takes no more. */
 const maxTimerMs = 2 ** 31 - 1
+const maxWhyChars = 1000
 
 export interface ManagerOptions {
   readonly addon: NativeAddon
@@ -77,6 +79,10 @@ export class Manager {
 
   get state(): OrchestratorState {
     return this.#state
+  }
+
+  get isClosed(): boolean {
+    return this.#closed
   }
 
   /** What each source last saw. */
@@ -219,12 +225,14 @@ export class Manager {
     const ended = new AbortController()
     this.#freezing = ended
     try {
-      const { frozen, running } = await freezer.freeze({ callerPid, signal: ended.signal })
+      const { frozen, running: named } = await freezer.freeze({ callerPid, signal: ended.signal })
+      // Names of processes are in it, and those may be anything.
+      const running = named.map(({ group, why }) => ({ group, why: printable(why, maxWhyChars) }))
       for (const { group, why } of running) log.warning(`not frozen: ${group}: ${why}`)
       log.info(`frozen: ${frozen.join(', ') || 'nothing'}`)
       this.dispatch({ type: 'frozen', nowUsec: this.nowUsec(), quiesce, frozen, running })
     } catch (error) {
-      const detail = (error as Error).message
+      const detail = printable((error as Error).message, maxWhyChars)
       this.dispatch({ type: 'not-frozen', nowUsec: this.nowUsec(), quiesce, detail })
     }
   }

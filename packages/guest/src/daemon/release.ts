@@ -9,7 +9,7 @@ const deadlineMs = 5000
  */
 export function release(manager: Manager): Promise<void> {
   manager.dispatch({ type: 'release', nowUsec: manager.nowUsec(), detail: 'the daemon ends' })
-  if (!manager.state.snapshot) return Promise.resolve()
+  if (manager.isClosed || !manager.state.snapshot) return Promise.resolve()
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer)
