@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { findCgroup2 } from '../../packages/guest/src/system/cgroup/cgroup-mount.ts'
 
 const command = join(import.meta.dirname, '../../packages/guest/bin/snapsafe.js')
 /** `nobody` on every Linux: the kernel's overflow user. */
@@ -18,6 +19,9 @@ const needs = {
     spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0
       ? undefined
       : 'needs PID namespaces, which this container forbids',
+  cgroup2: needsCgroup2,
+  fuse: () =>
+    existsSync('/dev/fuse') ? needsRoot() : 'needs /dev/fuse, for a process that cannot be interrupted',
   python3: () => missingProgram('python3'),
 } satisfies Record<string, () => string | undefined>
 
@@ -48,6 +52,20 @@ function needsUsers(): string | undefined {
   const user = { uid: nobody, gid: nobody, cwd: '/' }
   const { status } = spawnSync(process.execPath, [command, '--version'], user)
   return status === 0 ? undefined : 'needs Node and this repository in folders that other users may enter'
+}
+
+function needsCgroup2(): string | undefined {
+  const root = findCgroup2()
+  if (root === undefined) return 'needs cgroup v2, which is not mounted'
+  const group = join(root, `snapsafe-need-${process.pid}`)
+  try {
+    mkdirSync(group)
+    const canFreeze = existsSync(join(group, 'cgroup.freeze'))
+    rmdirSync(group)
+    return canFreeze ? undefined : 'needs the freezer of cgroup v2, Linux 5.2 or newer'
+  } catch (error) {
+    return `needs to make a cgroup: ${(error as Error).message}`
+  }
 }
 
 function missingProgram(name: string): string | undefined {

@@ -26,7 +26,8 @@ export interface FreezeOptions {
 
 /**
  * The door to the cgroup v2 freezer (Linux 5.2; "cgroup.freeze" in the kernel's admin-guide/cgroup-v2). A group is frozen
- * with all that is in it and below it, and with what is forked there later. Only SIGKILL reaches a frozen process.
+ * with all that is in it and below it, and with what is forked or moved there later. A signal that ends a process without its
+ * doing (SIGKILL; SIGTERM without a handler) ends a frozen one too; all others wait for the thaw.
  */
 export class CgroupFreezer {
   readonly #tree: CgroupTree

@@ -65,14 +65,11 @@ function visit(tree: FreezeTree, path: string, spared: ReadonlyMap<string, strin
 
 /** The exempt groups that there are, with all reasons of each. */
 function existing(tree: FreezeTree, exempt: readonly GroupReason[]): Map<string, string> {
-  const found = new Map<string, string>()
+  const reasons = new Map<string, Set<string>>()
   for (const { group, why } of exempt) {
-    for (const path of expand(tree, group)) {
-      const before = found.get(path)
-      found.set(path, before === undefined || before === why ? why : `${before}; ${why}`)
-    }
+    for (const path of expand(tree, group)) reasons.set(path, (reasons.get(path) ?? new Set()).add(why))
   }
-  return found
+  return new Map([...reasons].map(([path, whys]) => [path, [...whys].join('; ')]))
 }
 
 /** The groups that a path with wildcards names. */
