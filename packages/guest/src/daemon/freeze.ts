@@ -2,16 +2,15 @@ import { CgroupFreezer } from '../system/cgroup/cgroup-freezer.ts'
 import { findCgroup2 } from '../system/cgroup/cgroup-mount.ts'
 import { CgroupTree } from '../system/cgroup/cgroup-tree.ts'
 import { FreezeError } from '../system/cgroup/freeze-error.ts'
-import { type FreezePlan, type GroupReason, planFreeze } from '../system/cgroup/freeze-plan.ts'
+import { type GroupReason, planFreeze } from '../system/cgroup/freeze-plan.ts'
 import { rootGroup } from '../system/cgroup/group-path.ts'
+import { thawRecorded } from '../system/cgroup/thaw-recorded.ts'
 import { isBootedWithSystemd } from '../system/systemd.ts'
 import type { FreezeConfig } from './freeze-config.ts'
 import { alwaysRunning, runningWithSystemd } from './freeze-exempt.ts'
+import { type Frozen, freezeInRounds } from './freeze-rounds.ts'
 import type { Log } from './log.ts'
 import { rootGroupProcesses } from './root-group-processes.ts'
-
-/** How often to look for groups that were made while the others were frozen. */
-const maxRounds = 5
 
 export interface FreezeOptions {
   readonly config: FreezeConfig
@@ -26,20 +25,15 @@ export interface FreezeOptions {
   readonly systemd?: boolean
 }
 
-/** What stands still, and what was to and does not. */
-export interface Frozen {
-  readonly frozen: string[]
-  readonly running: GroupReason[]
-}
-
 /** What the configuration wants to stand still while a snapshot is taken. */
 export class Freeze {
   readonly enabled: boolean
   readonly #config: FreezeConfig
   readonly #log: Log
   readonly #systemd: boolean
-  readonly #tree: CgroupTree | undefined
-  readonly #freezer: CgroupFreezer
+  readonly #record: string
+  /** Undefined where cgroup v2 is not mounted. */
+  readonly #cgroup2: { readonly tree: CgroupTree; readonly freezer: CgroupFreezer } | undefined
 
   constructor({ config, record, isSystem, log, root = findCgroup2(), systemd }: FreezeOptions) {
     const { mode, groups } = config
@@ -47,8 +41,9 @@ export class Freeze {
     this.#config = config
     this.#log = log
     this.#systemd = systemd ?? isBootedWithSystemd()
-    this.#tree = root === undefined ? undefined : new CgroupTree(root)
-    this.#freezer = new CgroupFreezer({ root: root ?? '/sys/fs/cgroup', record })
+    this.#record = record
+    if (root !== undefined)
+      this.#cgroup2 = { tree: new CgroupTree(root), freezer: new CgroupFreezer({ root, record }) }
   }
 
   /** What a planned snapshot freezes here, or why it cannot, in words. */
@@ -71,11 +66,14 @@ export class Freeze {
    */
   async freeze({ callerPid, signal }: { callerPid?: number; signal?: AbortSignal } = {}): Promise<Frozen> {
     if (!this.enabled) return { frozen: [], running: [] }
-    const { groups, tree } = this.#prepared()
+    const { groups, tree, freezer } = this.#prepared()
     const end = performance.now() + this.#config.timeout
     try {
-      const plan = () => planFreeze(tree, groups, this.#exempt(tree, callerPid))
-      const { frozen, running } = await this.#freezeAll(plan, end, signal)
+      const { frozen, running } = await freezeInRounds(
+        () => planFreeze(tree, groups, this.#exempt(tree, callerPid)),
+        (fresh) =>
+          freezer.freeze(fresh, { timeoutMs: Math.max(0, Math.ceil(end - performance.now())), signal }),
+      )
       const atRoot = groups.includes(rootGroup) ? rootGroupProcesses(tree) : undefined
       return { frozen, running: atRoot === undefined ? running : [...running, atRoot] }
     } catch (error) {
@@ -87,31 +85,15 @@ export class Freeze {
 
   /** Thaws all that this daemon, or one before it, has frozen; at once. What cannot be thawed is in the log. */
   thaw(): void {
-    for (const problem of this.#freezer.thaw()) this.#log.error(problem)
+    for (const problem of this.#cgroup2?.freezer.thaw() ?? thawRecorded(this.#record))
+      this.#log.error(problem)
   }
 
-  /** What is not frozen yet may make new groups beside those that are: looks again until there is none. */
-  async #freezeAll(plan: () => FreezePlan, end: number, signal: AbortSignal | undefined): Promise<Frozen> {
-    const frozen = new Set<string>()
-    for (let round = 1; ; round++) {
-      const { freeze, running } = plan()
-      const fresh = freeze.filter((group) => !frozen.has(group))
-      if (fresh.length === 0 && round > 1) return { frozen: freeze, running }
-      if (fresh.length === 0) throw new FreezeError(nothingToFreeze(running))
-      if (round > maxRounds) {
-        const late = fresh.map((group) => ({ group, why: 'was made while the others were frozen' }))
-        return { frozen: freeze.filter((group) => frozen.has(group)), running: [...running, ...late] }
-      }
-      await this.#freezer.freeze(fresh, { timeoutMs: Math.max(0, end - performance.now()), signal })
-      for (const group of fresh) frozen.add(group)
-    }
-  }
-
-  #prepared(): { tree: CgroupTree; groups: readonly string[] } {
-    if (this.#tree === undefined)
+  #prepared(): { tree: CgroupTree; freezer: CgroupFreezer; groups: readonly string[] } {
+    if (this.#cgroup2 === undefined)
       throw new FreezeError('cgroup v2 is not mounted; mount it, or set mode = "off" in [freeze]')
-    if (this.#config.groups.length > 0) return { tree: this.#tree, groups: this.#config.groups }
-    if (this.#systemd) return { tree: this.#tree, groups: [rootGroup] }
+    if (this.#config.groups.length > 0) return { ...this.#cgroup2, groups: this.#config.groups }
+    if (this.#systemd) return { ...this.#cgroup2, groups: [rootGroup] }
     throw new FreezeError(
       'systemd does not run this system, so it is not known what to freeze; name groups in [freeze], or set mode = "off"',
     )
@@ -135,10 +117,4 @@ export class Freeze {
     )
     return [...inGroups, ...configured, ...alwaysRunning, ...(this.#systemd ? runningWithSystemd : [])]
   }
-}
-
-function nothingToFreeze(running: readonly GroupReason[]): string {
-  const reasons = running.map(({ group, why }) => `${group}: ${why}`)
-  const why = reasons.length > 0 ? ` (${reasons.join('; ')})` : ''
-  return `there is nothing to freeze${why}; name groups in [freeze], or set mode = "off"`
 }
