@@ -17,6 +17,7 @@ const startTimeoutMs = 20_000
 const stuckProgram = join(import.meta.dirname, '../../../../../test/support/stuck-program.py')
 /** These wait for processes that share the machine with others. */
 const patient = { timeout: 60_000 }
+const howTo = join(import.meta.dirname, '../../../../../docs/how-to/freeze.md')
 const lack = lacking('cgroup2')
 
 function setUp(cgroup: TestCgroup) {
@@ -190,6 +191,34 @@ describe.skipIf(lack)(`freezing cgroups${lack ? ` (${lack})` : ''}`, patient, ()
     const error = await errorOf(freezer.freeze(['/b'], { timeoutMs, signal: AbortSignal.abort() }))
     expect(error.message).toContain('given up')
     expect([cgroup.isFrozen('a'), cgroup.isFrozen('b')]).toEqual([false, false])
+  })
+
+  it('can be undone by hand, as the documentation says', async () => {
+    await using cgroup = new TestCgroup()
+    cgroup.make('a', 'b\\x2dc')
+    const { freezer, record } = setUp(cgroup)
+    await freezer.freeze(['/a', '/b\\x2dc'], { timeoutMs })
+    const documented = /```sh\n(while read[^`]*)```/.exec(readFileSync(howTo, 'utf8'))?.[1] ?? ''
+    const script = documented.replaceAll('/run/snapsafe/frozen', record)
+    expect(spawnSync('sh', ['-euc', script], { encoding: 'utf8', timeout: 10_000 })).toMatchObject({
+      status: 0,
+      stderr: '',
+    })
+    expect([cgroup.isFrozen('a'), cgroup.isFrozen('b\\x2dc')]).toEqual([false, false])
+    expect(freezer.recorded()).toEqual([])
+  })
+
+  it('holds what is moved there later', async () => {
+    await using cgroup = new TestCgroup()
+    cgroup.make('a', 'b')
+    const [moved, other] = await Promise.all([cgroup.loop('b'), cgroup.loop('b')])
+    const { freezer } = setUp(cgroup)
+    await freezer.freeze(['/a'], { timeoutMs })
+    cgroup.write('a', 'cgroup.procs', String(moved.pid))
+    await eventually('it is frozen', () => cgroup.isFrozen('a'))
+    expect(await stepsMeanwhile(moved, other)).toBe(0)
+    freezer.thaw()
+    await stepsMeanwhile(other, moved)
   })
 
   it('says what it cannot thaw, and keeps it on record', async () => {

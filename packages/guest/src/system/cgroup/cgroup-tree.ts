@@ -57,7 +57,7 @@ export class CgroupTree implements FreezeTree {
     try {
       return readGroupFile(this.directory(path), file)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EOPNOTSUPP') return ''
+      if ((error as NodeJS.ErrnoException).code === 'ENOTSUP') return ''
       throw error
     }
   }
