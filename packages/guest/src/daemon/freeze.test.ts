@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { lacking } from '../../../../test/support/needs.ts'
 import { TestCgroup } from '../../../../test/support/test-cgroup.ts'
+import { cgroupOf, findCgroup2 } from '../system/cgroup/cgroup-mount.ts'
 import { parseConfig } from './config.ts'
 import { Freeze } from './freeze.ts'
 
@@ -65,6 +66,29 @@ describe.skipIf(lack)(`what the daemon freezes${lack ? ` (${lack})` : ''}`, { ti
     expect([...runsOn, `${user}/s1.scope/inner`].filter((name) => cgroup.isFrozen(name))).toEqual([])
     freeze.thaw()
     expect(standsStill.filter((name) => cgroup.isFrozen(name))).toEqual([])
+  })
+
+  it('is never this process, nor what is with it; even where its group is named', async () => {
+    await using cgroup = new TestCgroup()
+    cgroup.make('work/a', 'work/snapsafed/inner')
+    const { freeze } = setUp(cgroup, { toml: 'groups = ["/work"]' })
+    const before = join(findCgroup2() ?? '', cgroupOf('self') ?? '', 'cgroup.procs')
+    cgroup.write('work/snapsafed', 'cgroup.procs', String(process.pid))
+    try {
+      expect(await freeze.freeze({ callerPid: process.pid })).toEqual({
+        frozen: ['/work/a'],
+        running: [
+          {
+            group: '/work/snapsafed',
+            why: 'snapsafed runs in it; the caller of Quiesce runs in it and has to take the answer',
+          },
+        ],
+      })
+    } finally {
+      // First of all: the test's group goes with everything that is in it.
+      writeFileSync(before, String(process.pid))
+      freeze.thaw()
+    }
   })
 
   it('does not include processes of the root group, which it names', async () => {
