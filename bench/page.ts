@@ -79,7 +79,7 @@ function prepare(path: string): { empty: Case; checks: readonly Case[]; draws: r
   const withoutAddon = openPage(path, { native: undefined })
   const words = new Uint32Array(native.mapPage(fd))
   const writer = native.openPageWriter(fd)
-  const check = 'if (page.generation() !== seen) sum++;'
+  const check = 'if (page.stamp() !== seen) sum++;'
   const draw = (name: string, statement: string, scope: object): Draw => ({
     without: { name, statement, scope },
     with: { name: `${name} and a check`, statement: `${check} ${statement}`, scope: { page, ...scope } },
@@ -87,14 +87,19 @@ function prepare(path: string): { empty: Case; checks: readonly Case[]; draws: r
   return {
     empty: { name: 'empty loop', statement: '', scope: {} },
     checks: [
-      { name: 'mapped: one load', statement: check, scope: { page } },
+      { name: 'mapped, as guards do: two loads', statement: check, scope: { page } },
+      {
+        name: 'mapped: the generation alone',
+        statement: 'if (page.generation() !== seen) sum++;',
+        scope: { page },
+      },
       { name: 'by Atomics.load', statement: 'if (Atomics.load(words, 0) !== seen) sum++;', scope: { words } },
       {
         name: 'a call of the addon (pageLoad32)',
         statement: 'if (native.pageLoad32(writer, 0) !== seen) sum++;',
         scope: { native, writer },
       },
-      { name: 'without the addon: read(2)', statement: check, scope: { page: withoutAddon } },
+      { name: 'without the addon: read(2), twice', statement: check, scope: { page: withoutAddon } },
     ],
     draws: [
       // Reading a character makes V8 build the string, which it would put off, or leave out.

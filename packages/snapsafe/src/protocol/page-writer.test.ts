@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { loadNative, type NativeAddon } from '../native.ts'
-import { openPage, type PageReader, pageBytes, sequenceOffset } from './page.ts'
+import { openPage, type PageReader, type Phase, pageBytes, sequenceOffset } from './page.ts'
 import { createOrContinuePage, type PageWriter } from './page-writer.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
@@ -111,6 +111,31 @@ describe('publish', () => {
     const before = fs.readFileSync(path)
     expect(() => page.publish(change)).toThrow(RangeError)
     expect(fs.readFileSync(path)).toEqual(before)
+  })
+
+  test('lets nobody see that the phase is no longer quiesced before the generation is new', () => {
+    const before = Array.from({ length: 16 }, (_, steps) => {
+      using page = create()
+      page.publish({ generation: 3, id: otherId, phase: 'quiesced' })
+      using reader = openPage(path)
+      const isComplete = publishSteps(steps, 4, 'adjusting')
+      fs.renameSync(path, `${path}.${steps}`)
+      return { stamp: reader.stamp(), isComplete }
+    })
+    expect(new Set(before.map(({ stamp }) => stamp))).toEqual(new Set([Number.NaN, 4]))
+    expect(before.at(-1)).toEqual({ stamp: 4, isComplete: true })
+  })
+
+  test('lets nobody see a new generation with the phase running of the one before', () => {
+    const seen = Array.from({ length: 16 }, (_, steps) => {
+      using page = create()
+      page.publish({ generation: 3, id: otherId })
+      publishSteps(steps, 4, 'adjusting')
+      fs.renameSync(path, `${path}.${steps}`)
+      const { generation, phase } = page.snapshot()
+      return `${generation} ${phase}`
+    })
+    expect(new Set(seen)).toEqual(new Set(['3 running', '3 adjusting', '4 adjusting']))
   })
 
   test('is told by inotify', async () => {
@@ -238,7 +263,7 @@ function replace(make: (target: string) => void): void {
 }
 
 /** Publishes, but stops dead before the native call after the given number of them; true if it came to its end. */
-function publishSteps(steps: number, generation: number): boolean {
+function publishSteps(steps: number, generation: number, phase: Phase = 'running'): boolean {
   let left = Number.POSITIVE_INFINITY
   const stopping = new Proxy(native, {
     get: (target, name) => {
@@ -250,7 +275,7 @@ function publishSteps(steps: number, generation: number): boolean {
   const reads = 13 + 1 + 1
   left = reads + steps
   try {
-    page.publish({ generation, id: idOf(generation) })
+    page.publish({ generation, id: idOf(generation), phase })
     return true
   } catch {
     return false

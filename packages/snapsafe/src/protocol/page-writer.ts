@@ -86,8 +86,10 @@ export class PageWriter {
 
   /**
    * Makes the change visible as a whole, then wakes those who wait for it. Whoever sees the new generation in the first
-   * word can be sure that the id and the other fields are on the page. Throws RangeError, with the page as it was, for
-   * a generation that goes back, one without an id of its own, and values that do not fit.
+   * word can be sure that the id and the other fields are on the page; only the phase may still be `quiesced` then. Whoever
+   * reads the phase and after it the generation, and finds the phase no longer `quiesced`, has the generation that came with
+   * that. Throws RangeError, with the page as it was, for a generation that goes back, one without an id of its own, and
+   * values that do not fit.
    */
   publish(change: PageChange): void {
     const current = this.snapshot()
@@ -95,15 +97,20 @@ export class PageWriter {
     assertValid(change, current)
     const isNew = generation !== current.generation
     const changedAtNs = change.changedAtNs ?? (isNew ? this.#native.bootTimeNs() : current.changedAtNs)
+    const phase = layout.phases.indexOf(change.phase ?? current.phase)
+    // Else a reader that is not frozen could take a clone for the system from before the snapshot. Any other phase goes
+    // first: nobody is to take the `running` of the past for that of the new generation.
+    const phaseIsLast = current.phase === 'quiesced'
     const sequence = this.#native.pageLoad32(this.#memory, layout.sequenceOffset)
     // The order is the promise to readers, and each store is fenced from the next (see native/page-writer.c).
     this.#store(layout.sequenceOffset, next(sequence))
-    this.#store(layout.phaseOffset, layout.phases.indexOf(change.phase ?? current.phase))
+    if (!phaseIsLast) this.#store(layout.phaseOffset, phase)
     if (change.id !== undefined) this.#storeBytes(layout.idOffset, Buffer.from(change.id, 'hex'))
     this.#storeBytes(layout.changedAtOffset, new Uint8Array(BigUint64Array.of(changedAtNs).buffer))
     this.#store(layout.trackedOffset, change.tracked ?? current.trackedWatchers)
     this.#store(layout.outdatedOffset, change.outdated ?? current.outdatedWatchers)
     if (isNew) this.#store(layout.generationOffset, generation)
+    if (phaseIsLast) this.#store(layout.phaseOffset, phase)
     this.#store(layout.sequenceOffset, next(next(sequence)))
     this.wake()
   }

@@ -105,6 +105,18 @@ describe.each([
     })
   })
 
+  test('has a stamp that is the generation, and equals nothing while the phase is quiesced', () => {
+    using page = openPage(path, options)
+    expect(page.stamp()).toBe(0)
+    writer.publish({ generation: 0xffff_ffff, id: secondId, phase: 'quiescing' })
+    expect(page.stamp()).toBe(0xffff_ffff)
+    writer.publish({ phase: 'quiesced' })
+    expect(page.stamp()).toBeNaN()
+    expect(page.generation()).toBe(0xffff_ffff)
+    writer.publish({ phase: 'adjusting' })
+    expect(page.stamp()).toBe(0xffff_ffff)
+  })
+
   test('knows whether another file has taken its place', () => {
     using page = openPage(path, options)
     expect(page.isCurrent(path)).toBe(true)
@@ -130,9 +142,10 @@ describe.each([
     page.close()
     page.close()
     expect(() => page.read()).toThrow(expect.objectContaining({ code: 'ERR_SNAPSAFE_PAGE_CLOSED' }))
-    if (how === 'mapped') expect(page.generation()).toBe(0)
-    else
-      expect(() => page.generation()).toThrow(expect.objectContaining({ code: 'ERR_SNAPSAFE_PAGE_CLOSED' }))
+    for (const read of [page.generation, page.stamp]) {
+      if (how === 'mapped') expect(read()).toBe(0)
+      else expect(read).toThrow(expect.objectContaining({ code: 'ERR_SNAPSAFE_PAGE_CLOSED' }))
+    }
   })
 
   test.each([
@@ -212,10 +225,14 @@ test.each([
 })
 
 // The language does not promise it for memory that is not a SharedArrayBuffer: V8 could read it once before the loop.
-test('a hot loop that V8 has optimized sees the change', async () => {
+test.each([
+  ['generation', 'a generation', { generation: 1, id: secondId }],
+  ['stamp', 'a generation', { generation: 1, id: secondId }],
+  ['stamp', 'the phase quiesced', { phase: 'quiesced' }],
+] as const)('a hot loop over %s() that V8 has optimized sees %s come', async (check, _what, change) => {
   const lines = runScript(
     `const limit = 5e9
-    function spin(seen) { let turns = 0; while (page.generation() === seen && turns < limit) turns++; return turns }
+    function spin(seen) { let turns = 0; while (page.${check}() === seen && turns < limit) turns++; return turns }
     console.log('spinning')
     console.log('turns', spin(0))`,
     ['--trace-opt', '--trace-osr'],
@@ -225,7 +242,7 @@ test('a hot loop that V8 has optimized sees the change', async () => {
   // Time of the CPU, not of the clock: the loop has been running for that long, however busy the machine is.
   const begun = cpuTicks()
   await vi.waitUntil(() => cpuTicks() - begun >= ticksUntilOptimized, { timeout: 15_000 })
-  writer.publish({ generation: 1, id: secondId })
+  writer.publish(change)
   for (let line = ''; !line.startsWith('turns'); output.push(line)) line = await nextLine(lines)
   expect(output.join('\n')).toMatch(/completed (optimizing|compiling).*<JSFunction spin.*TURBOFAN/i)
   const turns = Number(output.at(-1)?.split(' ')[1])
@@ -234,14 +251,16 @@ test('a hot loop that V8 has optimized sees the change', async () => {
 })
 
 // What a guard relies on: it checks, does its work, and checks again.
-test('two checks with optimized work between them are two loads', async () => {
-  const lines = runScript(
-    `function work(turns) {
+test.each(['generation', 'stamp'])(
+  'two checks of %s() with optimized work between them see a change',
+  async (check) => {
+    const lines = runScript(
+      `function work(turns) {
       let changes = 0, x = turns
       for (let turn = 0; turn < turns; turn++) {
-        const before = page.generation()
+        const before = page.${check}()
         for (let k = 0; k < 30; k++) x = Math.imul(x, 1664525) + 1013904223 | 0
-        if (page.generation() !== before) changes++
+        if (page.${check}() !== before) changes++
       }
       return changes + (x === 1 ? 0.5 : 0)
     }
@@ -250,19 +269,20 @@ test('two checks with optimized work between them are two loads', async () => {
     let changes = 0
     for (const end = Date.now() + 20_000; changes < 10 && Date.now() < end; ) changes += work(1e4)
     console.log(changes >= 10)`,
-  )
-  expect(await nextLine(lines)).toBe('optimized')
-  const result = nextLine(lines)
-  let isOver = false
-  result.finally(() => {
-    isOver = true
-  })
-  for (let generation = 1; !isOver; generation++) {
-    writer.publish({ generation, id: generation.toString(16).padStart(32, '0') })
-    if (generation % 1000 === 0) await new Promise(setImmediate)
-  }
-  expect(await result).toBe('true')
-})
+    )
+    expect(await nextLine(lines)).toBe('optimized')
+    const result = nextLine(lines)
+    let isOver = false
+    result.finally(() => {
+      isOver = true
+    })
+    for (let generation = 1; !isOver; generation++) {
+      writer.publish({ generation, id: generation.toString(16).padStart(32, '0') })
+      if (generation % 1000 === 0) await new Promise(setImmediate)
+    }
+    expect(await result).toBe('true')
+  },
+)
 
 test('every worker maps the page for itself', async () => {
   const source = `const { workerData, parentPort } = require('node:worker_threads')

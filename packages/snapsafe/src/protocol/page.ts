@@ -11,7 +11,9 @@ const eagerAttempts = 64
 const patientAttempts = 50
 const pauseMs = 1
 
+const phaseWord = layout.phaseOffset / 4
 const sequenceWord = layout.sequenceOffset / 4
+const quiescedPhase = layout.phases.indexOf('quiesced')
 const pauseCell = new Int32Array(new SharedArrayBuffer(4))
 
 /** Taken at load, so that nobody who replaces Atomics.load later is handed the mapped memory as an argument. */
@@ -27,13 +29,18 @@ export interface OpenPageOptions {
  * crash the process.
  */
 export interface PageReader {
-  /** 'read': without the addon, or where it cannot map; then each `generation()` is a system call. */
+  /** 'read': without the addon, or where it cannot map; then `generation()` is a system call, and `stamp()` two. */
   readonly how: 'mapped' | 'read'
   /**
    * The current generation, to be compared by inequality. When mapped: one load from memory, no allocation, no system
    * call, never an exception, and it stays right even after `close`.
    */
   generation(): number
+  /**
+   * What a guard compares: the generation, but NaN while the phase is `quiesced`. What was made before is in the snapshot
+   * then, and as NaN equals nothing, all of it has changed. When mapped: two loads, and otherwise as `generation`.
+   */
+  stamp(): number
   /** All fields, of one and the same update. Throws PageBusyError when a dead writer left an update unfinished. */
   read(): layout.PageSnapshot
   /** Whether `path` still leads to the very file that is being read. */
@@ -47,6 +54,7 @@ export interface PageReader {
 interface Access {
   readonly how: PageReader['how']
   generation(): number
+  stamp(): number
   sequence(): number
   copyHeader(words: Uint32Array): void
   close(): void
@@ -89,6 +97,7 @@ function createReader(path: string, opened: { dev: bigint; ino: bigint }, page: 
   return Object.freeze({
     how: page.how,
     generation: page.generation,
+    stamp: page.stamp,
     read() {
       if (isClosed) throw new PageClosedError(path)
       return readConsistently(path, page)
@@ -142,6 +151,9 @@ function accessToMemory(words: Uint32Array): Access {
     // A plain load. V8 reads it anew in every turn of a loop (there is a test for that) and inlines it; Atomics.load
     // would be the specified form, and is a call that takes seven times as long.
     generation: () => words[0] as number,
+    // Plain loads here as well, and the phase first: the writer stores it after the generation, so whoever sees that it is
+    // no longer `quiesced` sees the generation of a copy. x86-64 keeps loads in order, and V8 does not move them.
+    stamp: () => (words[phaseWord] === quiescedPhase ? Number.NaN : (words[0] as number)),
     sequence: () => atomicLoad(words, sequenceWord),
     copyHeader(copy) {
       for (let index = 0; index < layout.headerWords; index++) copy[index] = atomicLoad(words, index)
@@ -162,6 +174,9 @@ function accessByReading(path: string, fd: number): Access {
   return {
     how: 'read',
     generation: () => readWord(layout.generationOffset),
+    // In this order, as above, and so by two calls: one call promises none.
+    stamp: () =>
+      readWord(layout.phaseOffset) === quiescedPhase ? Number.NaN : readWord(layout.generationOffset),
     sequence: () => readWord(layout.sequenceOffset),
     copyHeader(copy) {
       readSync(fd, copy, 0, layout.headerBytes, 0)
