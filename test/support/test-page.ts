@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadNative } from 'snapsafe/native'
-import { createOrContinuePage, type PageWriter, pagePath } from 'snapsafe/protocol'
+import { createOrContinuePage, type PageChange, type PageWriter, pagePath } from 'snapsafe/protocol'
 
 /**
  * A page that the test writes itself, in a runtime directory of its own. This process is told of the directory, so the library
@@ -38,6 +38,11 @@ export class TestPage {
   bump(generation = this.generation + 1): number {
     this.#writer.publish({ generation, id: newId() })
     return generation
+  }
+
+  /** Says that the system is in this phase. */
+  enter(phase: PageChange['phase'] & string): void {
+    this.#writer.publish({ phase })
   }
 
   /** Puts a new page, at generation 0, in the place of this one, as a daemon does whose directory was wiped. */

@@ -71,6 +71,15 @@ describe('the generation', () => {
     expect(generation.id).toMatch(/^[0-9a-f]{32}$/)
   })
 
+  it('is no longer that of anything seen before while the system is quiesced for a snapshot', () => {
+    const seen = generation.number
+    page.enter('quiesced')
+    expect(generation.changedSince(seen)).toBe(true)
+    expect(generation.number).toBe(seen)
+    page.enter('running')
+    expect(generation.changedSince(seen)).toBe(false)
+  })
+
   it('is compared by inequality', () => {
     page.bump(2 ** 32 - 1)
     expect(generation.number).toBe(2 ** 32 - 1)

@@ -1,4 +1,4 @@
-import { findPage, readGeneration, whyNoPage } from './local-page.ts'
+import { findPage, readGeneration, readStamp, whyNoPage } from './local-page.ts'
 import { loadNative, missingWithoutAddon } from './native.ts'
 import { wasReseeded } from './renewal.ts'
 
@@ -26,14 +26,17 @@ export interface Generation {
   readonly page: 'mapped' | 'read' | 'none'
   /** What does not work in this process, for people to read; empty where all does. */
   readonly missing: readonly string[]
-  /** Whether the generation is another than `seen`, a number that was read from `number` before. */
+  /**
+   * Whether the generation is another than `seen`, a number that was read from `number` before. Always true while the system
+   * is quiesced for a snapshot: every copy will have what was made before.
+   */
   changedSince(seen: number): boolean
 }
 
 /** Own getters that are defined one by one: V8 inlines these, and those of an object literal it does not (9 ns a call). */
 export const generation = Object.freeze(
   Object.defineProperties(
-    { changedSince: (seen: number) => readGeneration() !== seen },
+    { changedSince: (seen: number) => readStamp() !== seen },
     {
       number: { enumerable: true, get: readGeneration },
       id: { enumerable: true, get: () => findPage()?.read().id },

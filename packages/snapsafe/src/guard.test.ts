@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { TestPage } from '../../../test/support/test-page.ts'
 import { loadNative } from './native.ts'
 
@@ -186,6 +186,44 @@ describe('a guard', () => {
     expect(await made).toBe(2)
     const callable = Object.assign(() => 0, thenable)
     expect(await guard(() => callable as unknown as PromiseLike<number>)).toBe(3)
+  })
+
+  describe('in a system that is quiesced for a snapshot', () => {
+    afterEach(() => page.enter('running'))
+
+    it('gives no result, says why, and makes the randomness new before each run', async () => {
+      const { addon } = loadNative()
+      page.enter('quiesced')
+      const before = addon?.openSSLReseedCount() as number
+      const counts: (number | undefined)[] = []
+      const count = () => counts.push(addon?.openSSLReseedCount())
+      const quiesced = { name: 'GenerationUnstableError', message: expect.stringContaining('is quiesced') }
+      expect(() => guard(count, { attempts: 3 })).toThrow(expect.objectContaining(quiesced))
+      expect(await rejection(guard(async () => count(), { attempts: 2 }))).toMatchObject(quiesced)
+      expect(counts).toEqual([1, 2, 3, 4, 5].map((more) => before + more))
+    })
+
+    it('runs a function again during which that began, and keeps a result during which it ended without a restore', async () => {
+      const phases = ['quiesced', 'running'] as const
+      const { fn, seen } = moving(0, (run) => {
+        page.enter(phases[run - 1] ?? 'running')
+        return run
+      })
+      expect(guard(fn)).toBe(2)
+      expect(seen).toEqual([page.generation, page.generation])
+      seen.length = 0
+      expect(await guard(async (made) => fn(made))).toBe(2)
+    })
+
+    it('throws away the result of a copy', () => {
+      page.enter('quiesced')
+      const { fn, seen } = moving(1, (run) => {
+        page.enter('running')
+        return run
+      })
+      expect(guard(fn)).toBe(2)
+      expect(seen).toEqual([page.generation - 1, page.generation])
+    })
   })
 
   it('refuses what cannot work', () => {

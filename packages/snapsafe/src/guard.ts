@@ -1,4 +1,4 @@
-import { readGeneration } from './local-page.ts'
+import { readStamp } from './local-page.ts'
 import { enterGeneration } from './renewal.ts'
 
 /** More restores than this while one function runs are not bad luck: the function waits for something that they break. */
@@ -14,7 +14,10 @@ export interface GuardOptions {
 /** What a guarded function gives: its result as it is, or a promise of it for a promise or anything else with a `then`. */
 export type Guarded<T> = T extends PromiseLike<unknown> ? Promise<Awaited<T>> : T
 
-/** The generation moved during every run of a guarded function; the last result was thrown away. */
+/**
+ * The generation moved during every run of a guarded function, or the system is quiesced for a snapshot. The last result was
+ * thrown away.
+ */
 export class GenerationUnstableError extends Error {
   readonly code = 'ERR_SNAPSAFE_GENERATION_UNSTABLE'
   override readonly name = 'GenerationUnstableError'
@@ -25,6 +28,9 @@ export class GenerationUnstableError extends Error {
  * copy of the machine, as far as the page tells. Before each run this thread's randomness is made to belong to the
  * generation. `fn` may return a promise; then the generation is checked when that settles. Since `fn` may run more than
  * once, it must not have given its result away. An error of `fn` is thrown on, unless the generation moved.
+ *
+ * While the system is quiesced for a snapshot, whatever `fn` makes would be in each of its copies. That counts as a move, so
+ * that this ends in a GenerationUnstableError; but only processes that are not frozen get to see it.
  */
 export function guard<T>(fn: (generation: number) => T, options: GuardOptions = {}): Guarded<T> {
   const { attempts = defaultAttempts } = options
@@ -55,7 +61,7 @@ export function runGuarded<T>(
     try {
       value = fn(before)
     } catch (error) {
-      if (before === readGeneration()) throw error
+      if (before === readStamp()) throw error
       if (attempt >= attempts) throw unstable(attempts, error)
       continue
     }
@@ -63,7 +69,7 @@ export function runGuarded<T>(
       const first = { value, generation: before, attempt }
       return settle(first, fn, options, observer as GuardObserver<unknown>) as Guarded<T>
     }
-    if (before === readGeneration()) {
+    if (before === readStamp()) {
       observer.mark(before)
       return value as Guarded<T>
     }
@@ -84,7 +90,7 @@ async function settle(
   try {
     for (let attempt = first.attempt; ; attempt++) {
       const outcome = await settled(running)
-      if (before === readGeneration()) {
+      if (before === readStamp()) {
         if ('error' in outcome) throw outcome.error
         observer.mark(before)
         return outcome.value
@@ -116,8 +122,8 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 function unstable(attempts: number, cause?: unknown): GenerationUnstableError {
-  return new GenerationUnstableError(
-    `the generation moved during each of ${attempts} runs of a guarded function; make the function shorter, or raise attempts`,
-    cause === undefined ? {} : { cause },
-  )
+  const why = Number.isNaN(readStamp())
+    ? `the system is quiesced for a snapshot, which would hold the result of a guarded function (runs: ${attempts}); try again when it goes on`
+    : `the generation moved during each of ${attempts} runs of a guarded function; make the function shorter, or raise attempts`
+  return new GenerationUnstableError(why, cause === undefined ? {} : { cause })
 }

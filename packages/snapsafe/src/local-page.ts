@@ -28,6 +28,16 @@ export function readGeneration(): number {
   return reader === undefined ? told : (reader as PageReader).generation()
 }
 
+/**
+ * What is compared with a generation to see whether it still counts: the generation, or NaN, which equals nothing, while the
+ * system is quiesced for a snapshot. Two loads where the page is mapped.
+ */
+export function readStamp(): number {
+  if (reader !== undefined) return reader.stamp()
+  lookForPage()
+  return reader === undefined ? told : (reader as PageReader).stamp()
+}
+
 /** Takes note of what the daemon said to a hook. */
 export function hearGeneration(current: number): void {
   told = current

@@ -91,6 +91,26 @@ describe('a value of a generation', () => {
     expect(value()).toBe('made')
   })
 
+  it('is not given while the system is quiesced for a snapshot, and is another afterwards for those who asked', async () => {
+    const discarded: number[] = []
+    let runs = 0
+    const factory = () => {
+      runs += 1
+      return runs
+    }
+    const asked = perGeneration(factory, { discard: (old) => discarded.push(old) })
+    const left = perGeneration(() => ({}))
+    const [first, kept] = [asked(), left()]
+    page.enter('quiesced')
+    expect(asked).toThrow(GenerationUnstableError)
+    page.enter('running')
+    expect(asked()).toBe(runs)
+    expect(left()).toBe(kept)
+    await eventually('all but the last are discarded', () => discarded.length === runs - 1)
+    expect(discarded).toContain(first)
+    expect(discarded).not.toContain(runs)
+  })
+
   it('tells a factory that asks for its own value, and is not stuck afterwards', () => {
     let recursive = true
     const value: () => number = perGeneration((): number => (recursive ? value() : 1))

@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { type Guarded, runGuarded } from './guard.ts'
-import { readGeneration } from './local-page.ts'
+import { readStamp } from './local-page.ts'
 
 /** Publishes `{ error }` when a `discard` has thrown. */
 const discardFailedChannel = channel('snapsafe:discard-failed')
@@ -20,6 +20,10 @@ export interface PerGenerationOptions<T> {
  *
  * Where `factory` returns a promise, all calls get the same promise until it settles, even across a restore: it settles to
  * a value of the generation in which it settles. A rejection is not kept: the next call tries again.
+ *
+ * While the system is quiesced for a snapshot there is no value that would be of one copy only: who asks for it then gets a
+ * GenerationUnstableError, as from a guard, and the value that there was counts as one of the past, also if the system goes
+ * on without a restore. Whoever does not ask in that time keeps it in that case.
  *
  * `factory` runs under a guard, so it may run more than once for a value. It must not ask for that very value: that throws,
  * and after an `await` it would wait for itself.
@@ -67,7 +71,7 @@ export function perGeneration<T>(
 
   return () => {
     if (making) throw new Error('the factory of a perGeneration value asked for that very value')
-    if (madeIn === 'pending' || madeIn === readGeneration()) return value as Guarded<T>
+    if (madeIn === 'pending' || madeIn === readStamp()) return value as Guarded<T>
     return make()
   }
 }

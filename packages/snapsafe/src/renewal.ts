@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import { findPage, pagesOpened, readGeneration } from './local-page.ts'
+import { findPage, pagesOpened, readGeneration, readStamp } from './local-page.ts'
 import { renewProcessRandom, settleProcessRandom } from './process-random.ts'
 
 /** Publishes `{ generation, reseeded }` when this thread has made its randomness new. */
@@ -16,12 +16,12 @@ let settling = Promise.resolve()
 renew(readGeneration())
 
 /**
- * The current generation, after making sure that this thread's randomness belongs to it. Without a page nobody can know
- * that, so it is made new each time.
+ * The current generation, after making sure that this thread's randomness belongs to it. Nobody can know that without a
+ * page, or while the system is quiesced for a snapshot, which every copy wakes from: then it is made new each time.
  */
 export function enterGeneration(): number {
   const current = readGeneration()
-  if (findPage() === undefined) renew(current)
+  if (findPage() === undefined || Number.isNaN(readStamp())) renew(current)
   else renewFor(current)
   return current
 }
