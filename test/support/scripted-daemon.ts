@@ -4,6 +4,7 @@ import {
   generationInterface,
   interfaceName,
   type Methods,
+  type PlannedSnapshot,
   type ServerCall,
   ServerConnection,
   type State,
@@ -17,6 +18,8 @@ type WatchCall = ServerCall<Methods['Watch']['parameters'], Methods['Watch']['re
 
 /** Time goes on from daemon to daemon. */
 let lastChangeUsec = 0
+
+type WaitCall = ServerCall<Methods['Wait']['parameters'], Methods['Wait']['reply']>
 
 /** A watcher that has asked to be registered; nothing is answered by itself. */
 export class ScriptedWatch {
@@ -39,7 +42,12 @@ export class ScriptedWatch {
 export class ScriptedDaemon {
   readonly watches: ScriptedWatch[] = []
   readonly confirms: Methods['Confirm']['parameters'][] = []
-  /** Names of errors that answer the next confirmations. */
+  /** The answers to `quiesce`. */
+  readonly answers: Methods['ConfirmQuiesce']['parameters'][] = []
+  readonly leaves: Methods['Leave']['parameters'][] = []
+  /** Calls of Wait; nothing is answered by itself. */
+  readonly waits: WaitCall[] = []
+  /** Names of errors that answer the next confirmations, of either kind. */
   readonly refusals: string[] = []
   readonly #server: Server
   readonly #connections = new Set<ServerConnection>()
@@ -56,14 +64,25 @@ export class ScriptedDaemon {
     const dispatch = dispatchTo<Methods>({
       Watch: async (call) => {
         this.watches.push(new ScriptedWatch(call, String(this.watches.length + 1)))
-        await new Promise<void>((resolve) => call.signal.addEventListener('abort', () => resolve()))
+        await aborted(call.signal)
       },
       Confirm: async (call) => {
         this.confirms.push(call.parameters)
-        const refusal = this.refusals.shift()
-        const current = call.parameters.generation + 1
-        if (refusal) throw new VarlinkError(`${interfaceName}.${refusal}`, { current })
+        this.#refuse({ current: call.parameters.generation + 1 })
         call.reply({})
+      },
+      ConfirmQuiesce: async (call) => {
+        this.answers.push(call.parameters)
+        this.#refuse({})
+        call.reply({})
+      },
+      Leave: async (call) => {
+        this.leaves.push(call.parameters)
+        call.reply({})
+      },
+      Wait: async (call) => {
+        this.waits.push(call)
+        await aborted(call.signal)
       },
     })
     this.#server = createServer((socket) => {
@@ -79,8 +98,8 @@ export class ScriptedDaemon {
     })
   }
 
-  /** The state of a generation, which begins later than all states before it. */
-  state(generation: number): State {
+  /** The state of a generation, which begins later than all states before it; but for `others`. */
+  state(generation: number, others: Partial<State> = {}): State {
     lastChangeUsec += 1
     return {
       generation,
@@ -94,7 +113,14 @@ export class ScriptedDaemon {
       outdatedWatchers: 0,
       degraded: false,
       missed: [],
+      ...others,
     }
+  }
+
+  /** `state` with the snapshot of this number planned. */
+  planned(state: State, quiesce: number, others: Partial<PlannedSnapshot> = {}): State {
+    const counts = { prepared: 0, of: 1, frozen: [], running: [] }
+    return { ...state, phase: 'quiescing', quiesce: { quiesce, deadlineUsec: 1, ...counts, ...others } }
   }
 
   /** The last watcher of this name, when at least `count` of that name have come. */
@@ -113,6 +139,19 @@ export class ScriptedDaemon {
     })
   }
 
+  /** The answers of a watcher to `quiesce`, when there are so many. */
+  answered(watch: ScriptedWatch, count = 1): Promise<Methods['ConfirmQuiesce']['parameters'][]> {
+    return eventually(`${watch.parameters.name} answers ${count} times`, () => {
+      const found = this.answers.filter(({ watcher }) => watcher === watch.id)
+      return found.length >= count && found
+    })
+  }
+
+  /** The last call of Wait, when at least `count` have come. */
+  waiting(count = 1): Promise<WaitCall> {
+    return eventually('somebody waits', () => (this.waits.length >= count ? this.waits.at(-1) : undefined))
+  }
+
   /** Closes all connections, and goes on listening. */
   async drop(): Promise<void> {
     await Promise.all([...this.#connections].map((connection) => connection.close()))
@@ -123,4 +162,13 @@ export class ScriptedDaemon {
     await this.drop()
     await closed
   }
+
+  #refuse(parameters: object): void {
+    const refusal = this.refusals.shift()
+    if (refusal) throw new VarlinkError(`${interfaceName}.${refusal}`, parameters)
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
 }

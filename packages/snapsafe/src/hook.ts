@@ -1,4 +1,4 @@
-import type { Cause } from './protocol/interface.generated.ts'
+import type { Cause, Stage } from './protocol/interface.generated.ts'
 
 /** What a hook is told of a restore. */
 export interface RestoreEvent {
@@ -13,13 +13,22 @@ export interface RestoreEvent {
   readonly signal: AbortSignal
 }
 
-export interface RestoreHookOptions {
+/** What every hook may be given. */
+export interface HookOptions {
   /** Names the hook to those who wait for it: 1 to 128 printable characters. Default: the program and the hook's number. */
   readonly name?: string | undefined
   /** How long the hook may take, up to 2^31 - 1. Default 10,000 ms. */
   readonly timeoutMs?: number | undefined
   /** Removes the hook when aborted. */
   readonly signal?: AbortSignal | undefined
+  /**
+   * When its turn is after a restore: hooks of `network` run when all of `identity` in the whole machine have ended, or their
+   * time is up, and those of `application` after that. Default `application`.
+   */
+  readonly stage?: Stage | undefined
+}
+
+export interface RestoreHookOptions extends HookOptions {
   /** Whether the machine waits for this hook before it is ready. Default true. */
   readonly tracked?: boolean | undefined
 }
@@ -45,6 +54,7 @@ export interface RestoreHook {
 /** A hook as those see it who run it. */
 export interface Hook {
   readonly name: string
+  readonly stage: Stage
   readonly handler: (event: RestoreEvent) => unknown
   readonly timeoutMs: number
   /** Aborted when it is closed. */
@@ -55,4 +65,6 @@ export interface Hook {
   failed: { readonly generation: number; readonly message: string } | undefined
   /** Tells the daemon. What does not arrive is told again when the daemon shows that it does not know. */
   readonly confirm: (generation: number, failure?: string) => void
+  /** Tells the daemon that it has prepared for a planned snapshot, or why there must be none. */
+  readonly confirmQuiesce: (quiesce: number, veto?: string) => void
 }

@@ -94,7 +94,7 @@ describe('a hook and its daemon', () => {
     expect(hook.problem?.message).toContain('ENOENT')
     await using daemon = await ScriptedDaemon.listen(page.runtimeDir)
     const watch = await daemon.watch('alone')
-    watch.tell('registered', daemon.state(1), false)
+    watch.tell('registered', daemon.state(1), true)
     await eventually('it runs', () => events.length === 1)
     expect(events).toMatchObject([{ generation: 1, previous: 0 }])
     expect(hook.problem).toBeUndefined()
@@ -137,9 +137,23 @@ describe('a hook and its daemon', () => {
   it('asks for the time of all who run before it, and to say that it was not enough', async () => {
     await using daemon = await ScriptedDaemon.listen(page.runtimeDir)
     hookOf('one', undefined, { timeoutMs: 100.5 })
+    hookOf('first', undefined, { timeoutMs: 3000, stage: 'network' })
     hookOf('two', undefined, { timeoutMs: 2000, tracked: false })
-    expect((await daemon.watch('one')).parameters).toEqual({ name: 'one', tracked: true, deadlineMs: 1101 })
-    expect((await daemon.watch('two')).parameters).toEqual({ name: 'two', tracked: false, deadlineMs: 3101 })
+    const about = { beforeSnapshot: false, registeredAtUsec: expect.any(Number) }
+    const [one, first, two] = [
+      await daemon.watch('one'),
+      await daemon.watch('first'),
+      await daemon.watch('two'),
+    ]
+    expect(one.parameters).toEqual({
+      ...about,
+      name: 'one',
+      tracked: true,
+      deadlineMs: 1101,
+      stage: 'application',
+    })
+    expect(first.parameters).toMatchObject({ deadlineMs: 4000, stage: 'network' })
+    expect(two.parameters).toMatchObject({ tracked: false, deadlineMs: 3101 })
   })
 })
 

@@ -1,5 +1,3 @@
-import type { RestoreEvent } from './hook.ts'
-
 /** Why a hook ended without having adjusted. */
 export interface HookFailure {
   readonly outcome: 'failed' | 'superseded'
@@ -16,9 +14,9 @@ export class HookTimeoutError extends Error {
  * Runs one handler until it settles, its time is up, or `cancelled` is aborted, whichever is first; its signal is aborted in
  * the latter two. Never rejects: undefined is success.
  */
-export async function runHook(
-  handler: (event: RestoreEvent) => unknown,
-  event: Omit<RestoreEvent, 'signal'>,
+export async function runHook<E extends { readonly signal: AbortSignal }>(
+  handler: (event: E) => unknown,
+  event: Omit<E, 'signal'>,
   timeoutMs: number,
   cancelled: AbortSignal,
 ): Promise<HookFailure | undefined> {
@@ -35,7 +33,7 @@ export async function runHook(
       stop.signal.addEventListener('abort', () => reject(stop.signal.reason), { once: true })
       if (stop.signal.aborted) reject(stop.signal.reason)
     })
-    await Promise.race([(async () => handler({ ...event, signal: stop.signal }))(), stopped])
+    await Promise.race([(async () => handler({ ...event, signal: stop.signal } as E))(), stopped])
     return undefined
   } catch (error) {
     return { outcome: cancelled.aborted ? 'superseded' : 'failed', error }

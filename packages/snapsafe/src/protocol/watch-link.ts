@@ -11,11 +11,14 @@ const lastRetryMs = 1500
 const connectTimeoutMs = 5000
 const confirmTimeoutMs = 10_000
 const maxConfirmAttempts = 5
-/** Answers to Confirm that stay the same however often it is asked. */
+/** Whoever leaves does not wait for more: the daemon finds out by itself, only later. */
+const leaveTimeoutMs = 1000
+/** Answers to a confirmation that stay the same however often it is asked. */
 const finalRefusals: ReadonlySet<string | undefined> = new Set([
   'NoSuchWatcher',
   'NotOwner',
   'StaleGeneration',
+  'StaleQuiesce',
 ])
 
 export interface WatchLinkOptions {
@@ -27,6 +30,8 @@ export interface WatchLinkOptions {
   readonly deadlineMs: () => number | undefined
   /** The generation that the watcher last adjusted to; asked at each connection. Undefined: whatever is current. */
   readonly adjustedTo: () => number | undefined
+  /** What else the daemon is to know. */
+  readonly about?: Pick<Methods['Watch']['parameters'], 'stage' | 'beforeSnapshot' | 'registeredAtUsec'>
   /** Told of each event, in order; `outdated` as the daemon sees it. */
   readonly onEvent: (event: WatchEvent, state: State, outdated: boolean) => void
   /** Told when the connection is there, with undefined, and when it is lost or cannot be had, with why. */
@@ -46,6 +51,7 @@ export class WatchLink {
   #retryMs = firstRetryMs
   #retryTimer: NodeJS.Timeout | undefined
   #held = false
+  #leaving = false
 
   constructor(options: WatchLinkOptions) {
     this.#options = options
@@ -56,11 +62,23 @@ export class WatchLink {
    * Confirms a generation, or says with `failure` that it could not be adjusted to. Resolves to false where the daemon does
    * not take it: the connection is gone (the next one says what was adjusted to), or the generation is of the past.
    */
-  async confirm(generation: number, failure?: string): Promise<boolean> {
+  confirm(generation: number, failure?: string): Promise<boolean> {
+    return this.#answer('Confirm', { generation, ...(failure !== undefined && { failure }) })
+  }
+
+  /** Says that the watcher has prepared for a planned snapshot, or why there must be none. Resolves as `confirm` does. */
+  confirmQuiesce(quiesce: number, veto?: string): Promise<boolean> {
+    return this.#answer('ConfirmQuiesce', { quiesce, ...(veto !== undefined && { veto }) })
+  }
+
+  async #answer<K extends 'Confirm' | 'ConfirmQuiesce'>(
+    method: K,
+    answer: Omit<Methods[K]['parameters'], 'watcher'>,
+  ): Promise<boolean> {
     const watcher = this.#watcher
     for (let attempt = 1; watcher !== undefined && watcher === this.#watcher; attempt++) {
       try {
-        await this.#confirmOnce(watcher, generation, failure)
+        await this.#callOnce(method, { watcher, ...answer }, confirmTimeoutMs)
         return true
       } catch (error) {
         const { generationErrorName } = await loadInterface()
@@ -81,7 +99,19 @@ export class WatchLink {
     this.#retryTimer?.ref()
   }
 
-  /** The watcher owes nothing from now on. */
+  /** Closes, after telling the daemon once that the watcher owes nothing any more, because it will not come back. */
+  leave(): void {
+    const watcher = this.#watcher
+    if (watcher === undefined) {
+      this.close()
+      return
+    }
+    this.#leaving = true
+    const close = () => this.close()
+    void this.#callOnce('Leave', { watcher }, leaveTimeoutMs, true).then(close, close)
+  }
+
+  /** The watcher owes nothing from now on, if it has confirmed. Who has not leaves. */
   close(): void {
     this.#closed.abort()
     void this.#client?.close()
@@ -98,7 +128,7 @@ export class WatchLink {
       }
       void this.#client?.close()
       this.#watcher = undefined
-      if (this.#closed.signal.aborted) return
+      if (this.#closed.signal.aborted || this.#leaving) return
       this.#options.onLink(problem)
       await this.#pauseBeforeRetry()
       this.#retryMs = Math.min(lastRetryMs, this.#retryMs * 2)
@@ -106,16 +136,18 @@ export class WatchLink {
   }
 
   async #watch(): Promise<void> {
-    const { name, tracked, deadlineMs, adjustedTo, onEvent, onLink } = this.#options
+    const { name, tracked, deadlineMs, adjustedTo, about, onEvent, onLink } = this.#options
     this.#client = await this.#connect()
     if (!this.#held) this.#client.unref()
     const parameters = {
+      ...about,
       name,
       tracked,
       ...optional('deadlineMs', deadlineMs()),
       ...optional('adjustedTo', adjustedTo()),
     }
     for await (const reply of this.#client.stream('Watch', parameters, { signal: this.#closed.signal })) {
+      if (this.#leaving) continue
       if (reply.event === 'registered') {
         this.#held = false
         this.#client.unref()
@@ -134,12 +166,17 @@ export class WatchLink {
     return over
   }
 
-  async #confirmOnce(watcher: string, generation: number, failure: string | undefined): Promise<void> {
+  async #callOnce<K extends 'Confirm' | 'ConfirmQuiesce' | 'Leave'>(
+    method: K,
+    parameters: object,
+    timeoutMs: number,
+    unref = false,
+  ): Promise<void> {
     // Replies come in the order of calls, and the reply to Watch never ends; so this goes by a connection of its own.
     const client = await this.#connect()
+    if (unref) client.unref()
     try {
-      const parameters = { watcher, generation, ...(failure !== undefined && { failure }) }
-      await client.call('Confirm', parameters, { timeoutMs: confirmTimeoutMs })
+      await client.call(method, parameters as Methods[K]['parameters'], { timeoutMs })
     } finally {
       void client.close()
     }
