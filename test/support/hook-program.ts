@@ -1,9 +1,9 @@
-import type { RestoreHookOptions } from 'snapsafe'
+import type { RestoreHookOptions, SnapshotHookOptions } from 'snapsafe'
 import type { DaemonProcess } from './daemon-process.ts'
 import { LibraryProgram } from './library-program.ts'
 
 const source = `
-import { generation, onRestore } from 'snapsafe'
+import { beforeSnapshot, generation, guard, onRestore, ready } from 'snapsafe'
 import { loadNative } from 'snapsafe/native'
 import { isMainThread, parentPort, threadId, Worker } from 'node:worker_threads'
 
@@ -32,6 +32,18 @@ const commands = {
     await hook.registered
     tell({ added: hook.name, connected: hook.connected })
   },
+  // Says \`prepare\` when it is asked, and \`over\` when the snapshot is.
+  async prepare({ behave = 'ok', options }) {
+    const hook = beforeSnapshot(({ reason, signal }) => {
+      tell({ prepare: options.name, ...(reason !== undefined && { reason }) })
+      return behaviours[behave]({ signal }, options.name)
+    }, { ...options, afterwards: ({ restored, generation }) => tell({ over: options.name, restored, generation }) })
+    hooks.set(hook.name, { hook })
+    await hook.registered
+    tell({ added: hook.name })
+  },
+  guard() { try { tell({ guarded: guard((made) => made) }) } catch (error) { tell({ refused: error.name }) } },
+  ready({ options }) { ready(options).then((state) => tell({ ready: state }), (error) => tell({ late: error.message })) },
   release({ name }) { held.get(name)(); tell({ released: name }) },
   close({ name }) { const { hook } = hooks.get(name); hook.close(); tell({ closed: name, connected: hook.connected }) },
   abort({ name }) { const { hook, over } = hooks.get(name); over.abort(); tell({ closed: name, connected: hook.connected }) },
@@ -48,7 +60,7 @@ else { parentPort.on('message', take); tell({ started: true }) }
 
 export type Behaviour = 'ok' | 'fail' | 'hang' | 'hold'
 
-/** A program whose hooks do what the test says. It says `run` when a handler begins, before the handler does anything. */
+/** A program whose hooks do what the test says. It says `run` or `prepare` when a handler begins, before that does anything. */
 export class HookProgram extends LibraryProgram {
   constructor({ runtimeDir }: Pick<DaemonProcess, 'runtimeDir'>) {
     super(source, { runtimeDir })
@@ -64,5 +76,14 @@ export class HookProgram extends LibraryProgram {
     const hook = { ...others, ...(name !== undefined && { name }) }
     const { added } = await this.ask({ do: 'add', behave, abortable, inThread, options: hook })
     return added
+  }
+
+  /** Registers a hook before snapshots; resolves when the daemon knows of it. */
+  async prepare(
+    name: string,
+    behave: Behaviour = 'ok',
+    options: Omit<SnapshotHookOptions, 'signal' | 'name' | 'afterwards'> = {},
+  ): Promise<void> {
+    await this.ask({ do: 'prepare', behave, options: { ...options, name } })
   }
 }

@@ -25,12 +25,15 @@ type WaitCall = ServerCall<Methods['Wait']['parameters'], Methods['Wait']['reply
 export class ScriptedWatch {
   readonly parameters: Methods['Watch']['parameters']
   readonly id: string
+  /** Resolves when its connection is closed. */
+  readonly ended: Promise<void>
   readonly #call: WatchCall
 
   constructor(call: WatchCall, id: string) {
     this.#call = call
     this.parameters = call.parameters
     this.id = id
+    this.ended = aborted(call.signal)
   }
 
   tell(event: WatchEvent, state: State, outdated: boolean): void {
@@ -45,6 +48,7 @@ export class ScriptedDaemon {
   /** The answers to `quiesce`. */
   readonly answers: Methods['ConfirmQuiesce']['parameters'][] = []
   readonly leaves: Methods['Leave']['parameters'][] = []
+  answersLeave = true
   /** Calls of Wait; nothing is answered by itself. */
   readonly waits: WaitCall[] = []
   /** Names of errors that answer the next confirmations, of either kind. */
@@ -63,8 +67,9 @@ export class ScriptedDaemon {
   private constructor() {
     const dispatch = dispatchTo<Methods>({
       Watch: async (call) => {
-        this.watches.push(new ScriptedWatch(call, String(this.watches.length + 1)))
-        await aborted(call.signal)
+        const watch = new ScriptedWatch(call, String(this.watches.length + 1))
+        this.watches.push(watch)
+        await watch.ended
       },
       Confirm: async (call) => {
         this.confirms.push(call.parameters)
@@ -78,7 +83,8 @@ export class ScriptedDaemon {
       },
       Leave: async (call) => {
         this.leaves.push(call.parameters)
-        call.reply({})
+        if (this.answersLeave) call.reply({})
+        else await aborted(call.signal)
       },
       Wait: async (call) => {
         this.waits.push(call)
@@ -96,6 +102,11 @@ export class ScriptedDaemon {
       })
       this.#connections.add(connection)
     })
+  }
+
+  /** How many are open. */
+  get connections(): number {
+    return this.#connections.size
   }
 
   /** The state of a generation, which begins later than all states before it; but for `others`. */

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../../test/support/eventually.ts'
-import { ScriptedDaemon } from '../../../test/support/scripted-daemon.ts'
+import { ScriptedDaemon, type ScriptedWatch } from '../../../test/support/scripted-daemon.ts'
 import { TestPage } from '../../../test/support/test-page.ts'
 import type { RestoreEvent, RestoreHook, RestoreHookOptions } from './hook.ts'
 
@@ -157,6 +157,128 @@ describe('a hook and its daemon', () => {
   })
 })
 
+describe('a hook of a stage', () => {
+  it('runs when its stage has begun: those of a stage in the order of registration', async () => {
+    await using daemon = await ScriptedDaemon.listen(page.runtimeDir)
+    const order: string[] = []
+    const told = daemon.state(70)
+    const watches: Record<string, ScriptedWatch> = {}
+    for (const [name, stage] of [
+      ['app', undefined],
+      ['net', 'network'],
+      ['id', 'identity'],
+      ['last', 'application'],
+    ] as const) {
+      const { hook } = hookOf(name, () => order.push(name), { stage })
+      const watch = await daemon.watch(name)
+      watch.tell('registered', told, false)
+      await hook.registered
+      watches[name] = watch
+    }
+    const { app, net, id, last } = watches as Record<'app' | 'net' | 'id' | 'last', ScriptedWatch>
+    const next = daemon.state(71)
+    id.tell('generation', next, true)
+    await daemon.confirmed(id)
+    net.tell('generation', next, true)
+    await daemon.confirmed(net)
+    expect(order).toEqual(['id', 'net'])
+    app.tell('generation', next, true)
+    await daemon.confirmed(last)
+    expect(order).toEqual(['id', 'net', 'app', 'last'])
+    // A later generation begins with its first stage again.
+    const second = daemon.state(72)
+    id.tell('generation', second, true)
+    await daemon.confirmed(id, 2)
+    // Told of the latest only, as after a connection was lost: the hooks of earlier stages run before.
+    last.tell('generation', second, true)
+    await daemon.confirmed(last, 2)
+    expect(order.slice(4)).toEqual(['id', 'net', 'app', 'last'])
+  })
+
+  it('waits for those of an earlier stage that still run', async () => {
+    await using daemon = await ScriptedDaemon.listen(page.runtimeDir)
+    let end = () => {}
+    const early = hookOf('early', () => new Promise<void>((resolve) => (end = resolve)), {
+      stage: 'identity',
+    })
+    const late = hookOf('late')
+    const [first, second] = [await daemon.watch('early'), await daemon.watch('late')]
+    const told = daemon.state(80)
+    first.tell('registered', told, false)
+    second.tell('registered', told, false)
+    await Promise.all([early.hook.registered, late.hook.registered])
+    const next = daemon.state(81)
+    first.tell('generation', next, true)
+    await eventually('the first runs', () => early.events.length === 1)
+    second.tell('generation', next, true)
+    // A connection of its own, so that all that was sent before has been read when this is.
+    const other = hookOf('other')
+    const third = await daemon.watch('other')
+    third.tell('registered', next, false)
+    await other.hook.registered
+    expect(late.events).toEqual([])
+    end()
+    await daemon.confirmed(second)
+    expect(daemon.confirms.map(({ watcher }) => watcher)).toEqual([first.id, second.id])
+  })
+
+  it('that comes back before its stage has begun waits to be told', async () => {
+    await using daemon = await ScriptedDaemon.listen(page.runtimeDir)
+    const { hook, generations } = hookOf('patient')
+    const watch = await daemon.watch('patient')
+    watch.tell('registered', daemon.state(90), false)
+    await hook.registered
+    await daemon.drop()
+    const again = await daemon.watch('patient', 2)
+    expect(again.parameters.registeredAtUsec).toBe(watch.parameters.registeredAtUsec)
+    const next = daemon.state(91)
+    again.tell('registered', next, false)
+    await eventually('it is back', () => hook.connected)
+    expect(generations()).toEqual([])
+    again.tell('generation', next, true)
+    await daemon.confirmed(again)
+    expect(generations()).toEqual([91])
+  })
+})
+
+describe('a hook that is closed', () => {
+  it('says that it leaves when it owes something, and not when it does not', async () => {
+    await using daemon = await ScriptedDaemon.listen(page.runtimeDir)
+    const even = hookOf('even')
+    const owing = hookOf('owing', () => new Promise(() => {}))
+    const [first, second] = [await daemon.watch('even'), await daemon.watch('owing')]
+    const told = daemon.state(95)
+    first.tell('registered', told, false)
+    second.tell('registered', told, false)
+    await Promise.all([even.hook.registered, owing.hook.registered])
+    first.tell('generation', daemon.state(96), true)
+    await daemon.confirmed(first)
+    await eventually('the other runs', () => owing.events.length === 1)
+    // The connection of a confirmation is closed when the answer has come.
+    await eventually('only the watches are left', () => daemon.connections === 2)
+    for (const { hook } of [even, owing]) hook.close()
+    await eventually('one leaves', () => daemon.leaves.length > 0)
+    await Promise.all([first.ended, second.ended])
+    expect(daemon.leaves).toEqual([{ watcher: second.id }])
+  })
+
+  it('leaves also when its stage has not begun', async () => {
+    await using daemon = await ScriptedDaemon.listen(page.runtimeDir)
+    const early = hookOf('early', undefined, { stage: 'identity' })
+    const late = hookOf('late')
+    const [first, second] = [await daemon.watch('early'), await daemon.watch('late')]
+    const told = daemon.state(97)
+    first.tell('registered', told, false)
+    second.tell('registered', told, false)
+    await Promise.all([early.hook.registered, late.hook.registered])
+    first.tell('generation', daemon.state(98), true)
+    await daemon.confirmed(first)
+    late.hook.close()
+    await eventually('it leaves', () => daemon.leaves.length > 0)
+    expect(daemon.leaves).toEqual([{ watcher: second.id }])
+  })
+})
+
 describe('a hook', () => {
   it('is refused when it can never work', () => {
     const none = () => {}
@@ -168,6 +290,7 @@ describe('a hook', () => {
     for (const timeoutMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
       expect(() => onRestore(none, { timeoutMs })).toThrow(RangeError)
     }
+    expect(() => onRestore(none, { stage: 'later' as 'network' })).toThrow('identity, network, application')
     const reason = new Error('over')
     expect(() => onRestore(none, { signal: AbortSignal.abort(reason) })).toThrow(reason)
   })

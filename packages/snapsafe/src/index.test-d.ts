@@ -1,5 +1,6 @@
 import { describe, expectTypeOf, it } from 'vitest'
 import {
+  beforeSnapshot,
   type Cause,
   type Generation,
   generation,
@@ -7,9 +8,15 @@ import {
   onRestore,
   type PerGenerationOptions,
   perGeneration,
+  type Readiness,
   type RestoreEvent,
   type RestoreHook,
   type RestoreHookOptions,
+  ready,
+  type SnapshotEvent,
+  type SnapshotHookOptions,
+  type SnapshotOverEvent,
+  type Stage,
 } from './index.ts'
 
 interface Key {
@@ -136,7 +143,17 @@ describe('onRestore', () => {
 
   it('takes options that may be undefined, and refuses what it does not know', () => {
     const signal = undefined as AbortSignal | undefined
-    onRestore(() => {}, { name: undefined, timeoutMs: undefined, tracked: undefined, signal })
+    onRestore(() => {}, {
+      name: undefined,
+      timeoutMs: undefined,
+      tracked: undefined,
+      stage: undefined,
+      signal,
+    })
+    expectTypeOf<Stage>().toEqualTypeOf<'identity' | 'network' | 'application'>()
+    onRestore(() => {}, { stage: 'network' })
+    // @ts-expect-error: no such stage
+    onRestore(() => {}, { stage: 'storage' })
     expectTypeOf<RestoreHookOptions['timeoutMs']>().toEqualTypeOf<number | undefined>()
     // @ts-expect-error: milliseconds, as a number
     onRestore(() => {}, { timeoutMs: '5s' })
@@ -165,5 +182,57 @@ describe('onRestore', () => {
     hook.problem = undefined
     // @ts-expect-error: the hook itself is no promise
     hook.then
+  })
+})
+
+describe('beforeSnapshot', () => {
+  it('gives the handler, and what runs afterwards, events that they cannot change', () => {
+    const hook = beforeSnapshot(
+      (event) => {
+        expectTypeOf(event).toEqualTypeOf<SnapshotEvent>()
+        expectTypeOf(event.reason).toEqualTypeOf<string | undefined>()
+        expectTypeOf(event.deadlineUsec).toEqualTypeOf<number>()
+        expectTypeOf(event.signal).toEqualTypeOf<AbortSignal>()
+        // @ts-expect-error: read only
+        event.reason = 'mine'
+      },
+      {
+        afterwards(event) {
+          expectTypeOf(event).toEqualTypeOf<SnapshotOverEvent>()
+          expectTypeOf(event.restored).toEqualTypeOf<boolean>()
+          expectTypeOf(event.generation).toEqualTypeOf<number>()
+          expectTypeOf(event.signal).toEqualTypeOf<AbortSignal>()
+          // @ts-expect-error: a hook that has prepared is not told why
+          event.cause
+        },
+      },
+    )
+    expectTypeOf(hook).toEqualTypeOf<RestoreHook>()
+  })
+
+  it('takes the options of a hook, and refuses what it does not know', () => {
+    const signal = undefined as AbortSignal | undefined
+    beforeSnapshot(() => {}, { name: 'pool', timeoutMs: 5, signal, stage: 'identity', afterwards: undefined })
+    beforeSnapshot(async () => key, { afterwards: async () => key })
+    expectTypeOf<SnapshotHookOptions['stage']>().toEqualTypeOf<Stage | undefined>()
+    // @ts-expect-error: it is always waited for
+    beforeSnapshot(() => {}, { tracked: false })
+    // @ts-expect-error: a function
+    beforeSnapshot(() => {}, { afterwards: true })
+    // @ts-expect-error: a handler
+    beforeSnapshot({ afterwards: () => {} })
+  })
+})
+
+describe('ready', () => {
+  it('is a promise of how the machine is ready', () => {
+    expectTypeOf(ready()).toEqualTypeOf<Promise<Readiness>>()
+    expectTypeOf<Readiness['missed']>().toEqualTypeOf<readonly string[]>()
+    expectTypeOf<Readiness>().toExtend<{ generation: number; id: string; degraded: boolean }>()
+    void ready({ timeoutMs: undefined, signal: undefined })
+    // @ts-expect-error: options
+    void ready(5000)
+    // @ts-expect-error: milliseconds
+    void ready({ timeoutMs: '5s' })
   })
 })
