@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../../test/support/eventually.ts'
 import { ScriptedDaemon, type ScriptedWatch } from '../../../test/support/scripted-daemon.ts'
@@ -170,7 +171,7 @@ describe('the end of a planned snapshot', () => {
   it('in a copy is told again when a newer generation came before it was over', async () => {
     await using daemon = await ScriptedDaemon.listen(page.runtimeDir)
     const { watch, state, over } = await hookOf(daemon, undefined, {
-      afterwards: ({ generation: of }) => (of === generation + 1 ? hang() : undefined),
+      afterwards: ({ generation: of, signal }) => of === generation + 1 && once(signal, 'abort'),
     })
     watch.tell('quiesce', daemon.planned(state, 1), false)
     await daemon.answered(watch)

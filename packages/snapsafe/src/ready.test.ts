@@ -72,6 +72,15 @@ describe('ready', () => {
       message: expect.stringContaining('ENOENT'),
       cause: { name: 'ConnectError' },
     })
+    {
+      await using gone = await ScriptedDaemon.listen(page.runtimeDir)
+      const waiting = rejection(ready({ timeoutMs: 1000 }))
+      const call = await gone.waiting()
+      call.replyContinues({ state: gone.state(7), progress: nobody })
+      await gone[Symbol.asyncDispose]()
+      // What it said last is of no interest any more.
+      expect(await waiting).toMatchObject({ message: expect.stringContaining('ENOENT') })
+    }
     await using daemon = await ScriptedDaemon.listen(page.runtimeDir)
     const silent = rejection(ready({ timeoutMs: 500 }))
     expect(await silent).toMatchObject({ message: 'the machine was not ready within 500 ms' })
