@@ -87,7 +87,9 @@ describe('the memory of the page', () => {
       gc()
       const look = () => say({ number: generation.number, id: generation.id, memory: seen.filter(isMemory).length })
       look()
-      await listen(look)`,
+      await listen(look)
+      // ready() was called as well, and there is no daemon that would end its waiting.
+      process.exit()`,
       { runtimeDir: page.runtimeDir, nodeArgs: ['--expose-gc'] },
     )
     const told = { id: page.id, number: page.generation, memory: 0 }

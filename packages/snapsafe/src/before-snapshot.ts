@@ -13,8 +13,9 @@ import { SnapshotPart } from './snapshot-part.ts'
  * then has nothing to do, and confirms the restore.
  *
  * Where the snapshot is over while the handler still runs, its signal is aborted and `afterwards` runs at once: a handler that
- * goes on runs beside it. A hook that is closed is done, and `afterwards` does not run. Like a hook of `onRestore` it is tracked, waits for a
- * daemon where there is none, and does not keep the process alive.
+ * goes on runs beside it. In the original, those of several hooks run at the same time. A hook that is closed is done, and
+ * `afterwards` does not run. Like a hook of `onRestore` it is a tracked watcher, waits for a daemon where there is none, and
+ * does not keep the process alive.
  */
 export function beforeSnapshot(
   handler: (event: SnapshotEvent) => unknown,

@@ -22,7 +22,7 @@ export interface Generation {
   readonly supported: boolean
   /** Why not, and what would help; undefined where they can. */
   readonly reason: string | undefined
-  /** `mapped`: a check is a load from memory. `read`: a system call, for want of the addon. `none`: there is no page. */
+  /** `mapped`: a check is two loads from memory. `read`: two system calls, for want of the addon. `none`: there is no page. */
   readonly page: 'mapped' | 'read' | 'none'
   /** What does not work in this process, for people to read; empty where all does. */
   readonly missing: readonly string[]

@@ -138,7 +138,7 @@ export type LoadedNative =
 
 /** What does not work, or works less well, where `loadNative` finds no addon. For people to read. */
 export const missingWithoutAddon: readonly string[] = Object.freeze([
-  'each check of the generation is a system call (about 400 ns) instead of a load from memory (about 1 ns)',
+  'each check of the generation is two system calls (about 2 µs) instead of two loads from memory (about 1 ns)',
   "this process's OpenSSL cannot be reseeded: crypto.randomBytes and keys may repeat those of a sibling clone",
   'there is no ProtectedMemory: secrets stay in memory, and in snapshots of it',
   'the daemon cannot run: it cannot publish the page, reseed the kernel, identify its callers or wait for events',

@@ -16,7 +16,8 @@ export interface PerGenerationOptions<T> {
 
 /**
  * A value that belongs to a generation: made by `factory` at the first call, returned by every call of the same generation,
- * and made anew at the first call in the next. A call costs a load from memory when nothing has changed.
+ * and made anew at the first call in the next. A call costs two loads from memory when nothing has
+ * changed.
  *
  * Where `factory` returns a promise, all calls get the same promise until it settles, even across a restore: it settles to
  * a value of the generation in which it settles. A rejection is not kept: the next call tries again.
