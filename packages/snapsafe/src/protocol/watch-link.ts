@@ -1,14 +1,9 @@
+import { DaemonLink } from './daemon-link.ts'
 import type { Methods, State, WatchEvent } from './interface.generated.ts'
 import { startPause } from './pause.ts'
 import type { VarlinkClient } from './varlink/client.ts'
 
-/** Loaded when the first hook connects: a process that only checks the page does not pay for the protocol. */
-const loadInterface = () => import('./interface.ts')
-
-const firstRetryMs = 100
-/** Under the time that a daemon which died while it was adjusting gives its watchers to come back (2 s). */
-const lastRetryMs = 1500
-const connectTimeoutMs = 5000
+const confirmRetryMs = 100
 const confirmTimeoutMs = 10_000
 const maxConfirmAttempts = 5
 /** Whoever leaves does not wait for more: the daemon finds out by itself, only later. */
@@ -45,17 +40,20 @@ export interface WatchLinkOptions {
  */
 export class WatchLink {
   readonly #options: WatchLinkOptions
-  readonly #closed = new AbortController()
-  #client: VarlinkClient<Methods> | undefined
+  readonly #link: DaemonLink
   #watcher: string | undefined
-  #retryMs = firstRetryMs
-  #retryTimer: NodeJS.Timeout | undefined
-  #held = false
   #leaving = false
 
   constructor(options: WatchLinkOptions) {
     this.#options = options
-    void this.#run()
+    this.#link = new DaemonLink({
+      path: options.path,
+      use: (client, established) => this.#watch(client, established),
+      onLost: (problem) => {
+        if (this.#leaving) this.close()
+        else options.onLink(problem)
+      },
+    })
   }
 
   /**
@@ -81,22 +79,19 @@ export class WatchLink {
         await this.#callOnce(method, { watcher, ...answer }, confirmTimeoutMs)
         return true
       } catch (error) {
-        const { generationErrorName } = await loadInterface()
+        const { generationErrorName } = await import('./interface.ts')
         if (finalRefusals.has(generationErrorName(error)) || attempt === maxConfirmAttempts) return false
       }
       // Not all at once: after a restore, every watcher of the machine is at it.
-      const ms = firstRetryMs * 2 ** attempt * (0.5 + Math.random())
-      await startPause(ms, this.#closed.signal).over
+      const ms = confirmRetryMs * 2 ** attempt * (0.5 + Math.random())
+      await startPause(ms, this.#link.closed).over
     }
     return false
   }
 
   /** Keeps the process alive until the daemon has registered the watcher, whether or not there is a daemon. */
   hold(): void {
-    if (this.#closed.signal.aborted || this.#watcher !== undefined) return
-    this.#held = true
-    this.#client?.ref()
-    this.#retryTimer?.ref()
+    this.#link.hold()
   }
 
   /** Closes, after telling the daemon once that the watcher owes nothing any more, because it will not come back. */
@@ -113,32 +108,11 @@ export class WatchLink {
 
   /** The watcher owes nothing from now on, if it has confirmed. Who has not leaves. */
   close(): void {
-    this.#closed.abort()
-    void this.#client?.close()
+    this.#link.close()
   }
 
-  async #run(): Promise<void> {
-    while (!this.#closed.signal.aborted) {
-      let problem: Error
-      try {
-        await this.#watch()
-        problem = new Error('the daemon closed the connection')
-      } catch (error) {
-        problem = error as Error
-      }
-      void this.#client?.close()
-      this.#watcher = undefined
-      if (this.#closed.signal.aborted || this.#leaving) return
-      this.#options.onLink(problem)
-      await this.#pauseBeforeRetry()
-      this.#retryMs = Math.min(lastRetryMs, this.#retryMs * 2)
-    }
-  }
-
-  async #watch(): Promise<void> {
+  async #watch(client: VarlinkClient<Methods>, established: () => void): Promise<void> {
     const { name, tracked, deadlineMs, adjustedTo, about, onEvent, onLink } = this.#options
-    this.#client = await this.#connect()
-    if (!this.#held) this.#client.unref()
     const parameters = {
       ...about,
       name,
@@ -146,24 +120,19 @@ export class WatchLink {
       ...optional('deadlineMs', deadlineMs()),
       ...optional('adjustedTo', adjustedTo()),
     }
-    for await (const reply of this.#client.stream('Watch', parameters, { signal: this.#closed.signal })) {
-      if (this.#leaving) continue
-      if (reply.event === 'registered') {
-        this.#held = false
-        this.#client.unref()
-        this.#watcher = reply.watcher
-        this.#retryMs = firstRetryMs
-        onLink(undefined)
+    try {
+      for await (const reply of client.stream('Watch', parameters, { signal: this.#link.closed })) {
+        if (this.#leaving) continue
+        if (reply.event === 'registered') {
+          established()
+          this.#watcher = reply.watcher
+          onLink(undefined)
+        }
+        onEvent(reply.event, reply.state, reply.outdated)
       }
-      onEvent(reply.event, reply.state, reply.outdated)
+    } finally {
+      this.#watcher = undefined
     }
-  }
-
-  #pauseBeforeRetry(): Promise<void> {
-    const { timer, over } = startPause(this.#retryMs, this.#closed.signal)
-    if (this.#held) timer.ref()
-    this.#retryTimer = timer
-    return over
   }
 
   async #callOnce<K extends 'Confirm' | 'ConfirmQuiesce' | 'Leave'>(
@@ -173,19 +142,13 @@ export class WatchLink {
     unref = false,
   ): Promise<void> {
     // Replies come in the order of calls, and the reply to Watch never ends; so this goes by a connection of its own.
-    const client = await this.#connect()
+    const client = await this.#link.connect()
     if (unref) client.unref()
     try {
       await client.call(method, parameters as Methods[K]['parameters'], { timeoutMs })
     } finally {
       void client.close()
     }
-  }
-
-  async #connect(): Promise<VarlinkClient<Methods>> {
-    const { signal } = this.#closed
-    const { connectToDaemon } = await loadInterface()
-    return connectToDaemon(this.#options.path, { signal, connectTimeoutMs })
   }
 }
 
