@@ -3,6 +3,7 @@ import {
   dispatchTo,
   generationInterface,
   interfaceName,
+  type MemoryEvent,
   type Methods,
   type PlannedSnapshot,
   type ServerCall,
@@ -14,6 +15,7 @@ import {
 } from 'snapsafe/protocol'
 import { eventually } from './eventually.ts'
 
+type ProtectCall = ServerCall<Methods['ProtectMemory']['parameters'], Methods['ProtectMemory']['reply']>
 type WatchCall = ServerCall<Methods['Watch']['parameters'], Methods['Watch']['reply']>
 
 /** Time goes on from daemon to daemon. */
@@ -41,9 +43,25 @@ export class ScriptedWatch {
   }
 }
 
+/** Memory that is to be protected; nothing is answered by itself. */
+export class ScriptedMemory {
+  readonly parameters: Methods['ProtectMemory']['parameters']
+  readonly #call: ProtectCall
+
+  constructor(call: ProtectCall) {
+    this.#call = call
+    this.parameters = call.parameters
+  }
+
+  tell(event: MemoryEvent, generation: number): void {
+    this.#call.replyContinues({ event, generation })
+  }
+}
+
 /** In place of a daemon, where a test needs an order of events that a real one gives only by chance. */
 export class ScriptedDaemon {
   readonly watches: ScriptedWatch[] = []
+  readonly memories: ScriptedMemory[] = []
   readonly confirms: Methods['Confirm']['parameters'][] = []
   /** The answers to `quiesce`. */
   readonly answers: Methods['ConfirmQuiesce']['parameters'][] = []
@@ -70,6 +88,10 @@ export class ScriptedDaemon {
         const watch = new ScriptedWatch(call, String(this.watches.length + 1))
         this.watches.push(watch)
         await watch.ended
+      },
+      ProtectMemory: async (call) => {
+        this.memories.push(new ScriptedMemory(call))
+        await new Promise<void>((resolve) => call.signal.addEventListener('abort', () => resolve()))
       },
       Confirm: async (call) => {
         this.confirms.push(call.parameters)
@@ -139,6 +161,13 @@ export class ScriptedDaemon {
     return eventually(`${name} asks to be registered`, () => {
       const found = this.watches.filter(({ parameters }) => parameters.name === name)
       return found.length >= count ? found.at(-1) : undefined
+    })
+  }
+
+  /** The last memory, when at least `count` have come. */
+  memory(count = 1): Promise<ScriptedMemory> {
+    return eventually(`${count} memories are to be protected`, () => {
+      return this.memories.length >= count ? this.memories.at(-1) : undefined
     })
   }
 

@@ -18,6 +18,7 @@ static const struct {
     {"pidfdSendSignal", snap_pidfd_send_signal},
     {"pidfdGetFd", snap_pidfd_get_fd},
     {"createSecretMemory", snap_create_secret_memory},
+    {"closeSecretMemory", snap_close_secret_memory},
     {"memfdSeals", snap_memfd_seals},
     {"tryLock", snap_try_lock},
     {"sendDatagram", snap_send_datagram},

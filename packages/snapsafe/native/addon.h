@@ -96,6 +96,7 @@ napi_value snap_pidfd_get_fd(napi_env env, napi_callback_info info);
 /* Overwrites with zeros, whatever the compiler thinks of it. */
 void snap_wipe(void *memory, size_t length);
 napi_value snap_create_secret_memory(napi_env env, napi_callback_info info);
+napi_value snap_close_secret_memory(napi_env env, napi_callback_info info);
 napi_value snap_memfd_seals(napi_env env, napi_callback_info info);
 
 /* datagram.c */

@@ -6,6 +6,7 @@
 #include "addon.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -96,41 +97,76 @@ static void *map_secret(napi_env env, int fd, size_t length) {
   return MAP_FAILED;
 }
 
+typedef struct {
+  int fd; /* -1 once closed */
+} secret_file;
+
+static const napi_type_tag secret_tag = {0x736e617073616665, 0x7365637265746d65}; /* "snapsafe", "secretme" */
+
+static void close_file(secret_file *file) {
+  if (file->fd >= 0) close(file->fd);
+  file->fd = -1;
+}
+
+/* Also when a worker thread ends: Node closes the descriptors of a thread only where it opened them itself. */
+static void finalize(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  close_file(data);
+  free(data);
+}
+
 static bool set(napi_env env, napi_value object, const char *name, napi_value value) {
   return value != NULL && napi_set_named_property(env, object, name, value) == napi_ok;
 }
 
-napi_value snap_create_secret_memory(napi_env env, napi_callback_info info) {
-  static const char function[] = "createSecretMemory";
-  napi_value argv[1], result, buffer;
-  uint32_t length;
-  if (!snap_arguments(env, info, 1, argv) ||
-      !snap_take_u32(env, argv[0], function, "a length of 1 to 16777216 bytes", &length))
-    return NULL;
-  if (length == 0 || length > MAX_SECRET_BYTES)
-    return snap_throw_range(env, function, "a length of 1 to 16777216 bytes");
-  int fd = create_file(env, length);
-  if (fd < 0) return NULL;
+/* Maps the file as an ArrayBuffer that overwrites and unmaps when it is collected; NULL with an Error pending. */
+static napi_value create_buffer(napi_env env, int fd, size_t length, bool *locked) {
+  napi_value buffer;
   void *memory = map_secret(env, fd, length);
-  if (memory == MAP_FAILED) {
-    close(fd);
-    return NULL;
-  }
+  if (memory == MAP_FAILED) return NULL;
   /* Not everybody may lock so much (RLIMIT_MEMLOCK): the secret can then be swapped out, and is protected all the same. */
-  bool locked = mlock(memory, length) == 0;
+  *locked = mlock(memory, length) == 0;
   void *hint = (void *)(uintptr_t)length;
   napi_status status = napi_create_external_arraybuffer(env, memory, length, wipe_and_unmap, hint, &buffer);
-  if (status != napi_ok) {
-    munmap(memory, length);
-    close(fd);
-    return snap_throw_no_buffer(env, status, function);
+  if (status == napi_ok) return buffer;
+  munmap(memory, length);
+  return snap_throw_no_buffer(env, status, "createSecretMemory");
+}
+
+napi_value snap_create_secret_memory(napi_env env, napi_callback_info info) {
+  static const char function[] = "createSecretMemory", wanted[] = "a length of 1 to 16777216 bytes";
+  napi_value argv[1], result;
+  uint32_t length;
+  bool locked = false;
+  if (!snap_arguments(env, info, 1, argv) || !snap_take_u32(env, argv[0], function, wanted, &length)) return NULL;
+  if (length == 0 || length > MAX_SECRET_BYTES) return snap_throw_range(env, function, wanted);
+  secret_file *file = malloc(sizeof *file);
+  if (file == NULL) return snap_throw_errno(env, ENOMEM, function);
+  file->fd = -1;
+  if (napi_create_object(env, &result) != napi_ok || !snap_wrap(env, result, file, finalize, &secret_tag)) {
+    free(file);
+    return snap_throw_errno(env, ENOMEM, function);
   }
-  /* From here on the mapping goes with the buffer. */
-  if (napi_create_object(env, &result) == napi_ok && set(env, result, "fd", snap_number(env, fd)) &&
-      set(env, result, "memory", buffer) && set(env, result, "locked", snap_boolean(env, locked)))
+  /* From here on the file goes with its object, and the mapping with its buffer. */
+  file->fd = create_file(env, length);
+  if (file->fd < 0) return NULL;
+  napi_value buffer = create_buffer(env, file->fd, length, &locked);
+  if (buffer != NULL && set(env, result, "fd", snap_number(env, file->fd)) && set(env, result, "memory", buffer) &&
+      set(env, result, "locked", snap_boolean(env, locked)))
     return result;
-  close(fd);
+  close_file(file);
   return NULL;
+}
+
+napi_value snap_close_secret_memory(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  secret_file *file;
+  if (!snap_arguments(env, info, 1, argv) ||
+      !snap_unwrap(env, argv[0], "closeSecretMemory", "secret memory", &secret_tag, (void **)&file))
+    return NULL;
+  close_file(file);
+  return snap_undefined(env);
 }
 
 napi_value snap_memfd_seals(napi_env env, napi_callback_info info) {

@@ -40,7 +40,9 @@ napi_value snap_peer_pidfd(napi_env env, napi_callback_info info) {
 napi_value snap_pidfd_open(napi_env env, napi_callback_info info) {
   napi_value argv[1];
   uint32_t pid;
-  if (!snap_arguments(env, info, 1, argv) || !snap_take_u32(env, argv[0], "pidfdOpen", "a process id", &pid)) return NULL;
+  if (!snap_arguments(env, info, 1, argv) ||
+      !snap_take_u32(env, argv[0], "pidfdOpen", "a process id", &pid))
+    return NULL;
   if (pid == 0 || pid > INT_MAX) return snap_throw_range(env, "pidfdOpen", "a process id");
   long pidfd = syscall(SYS_pidfd_open, (pid_t)pid, 0u);
   return pidfd < 0 ? snap_throw_errno(env, errno, "pidfd_open") : snap_number(env, (double)pidfd);

@@ -116,7 +116,8 @@ async function settled(running: unknown): Promise<{ value: unknown } | { error: 
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/** Whether `await` would wait for it. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
   return typeof (value as { then?: unknown }).then === 'function'
 }

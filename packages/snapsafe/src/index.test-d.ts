@@ -7,6 +7,10 @@ import {
   guard,
   onRestore,
   type PerGenerationOptions,
+  ProtectedMemory,
+  type ProtectedMemoryClosedError,
+  type ProtectedMemoryUnsupportedError,
+  ProtectedMemoryWipedError,
   perGeneration,
   type Readiness,
   type RestoreEvent,
@@ -234,5 +238,66 @@ describe('ready', () => {
     void ready(5000)
     // @ts-expect-error: milliseconds
     void ready({ timeoutMs: '5s' })
+  })
+})
+
+describe('ProtectedMemory', () => {
+  const memory = ProtectedMemory.create(32)
+
+  it('is created, with a signal or without', () => {
+    expectTypeOf(memory).toEqualTypeOf<ProtectedMemory>()
+    expectTypeOf(memory).toExtend<Disposable>()
+    ProtectedMemory.create(32, { signal: undefined as AbortSignal | undefined })
+    // @ts-expect-error: by `create`
+    new ProtectedMemory(32)
+    // @ts-expect-error: how much is not known
+    ProtectedMemory.create()
+    // @ts-expect-error: it makes no secret by itself
+    ProtectedMemory.create(new Uint8Array(32))
+    // @ts-expect-error: not the controller
+    ProtectedMemory.create(32, { signal: new AbortController() })
+  })
+
+  it('gives what the function gives, and a promise for a promise', () => {
+    expectTypeOf(memory.use((secret) => secret.length)).toEqualTypeOf<number>()
+    expectTypeOf(memory.use(() => key)).toEqualTypeOf<Key>()
+    expectTypeOf(memory.use(async () => key)).toEqualTypeOf<Promise<Key>>()
+    expectTypeOf(memory.use(() => query)).toEqualTypeOf<Promise<Key>>()
+    expectTypeOf(memory.use(() => {})).toEqualTypeOf<void>()
+    memory.use((secret) => expectTypeOf(secret).toExtend<Uint8Array>())
+    // @ts-expect-error: the secret is bytes
+    memory.use((_: string) => {})
+    // @ts-expect-error: a function
+    memory.use(key)
+  })
+
+  it('takes bytes, and an offset', () => {
+    expectTypeOf(memory.write(new Uint8Array(32))).toEqualTypeOf<void>()
+    memory.write(Buffer.alloc(16), 16)
+    // @ts-expect-error: no text
+    memory.write('secret')
+    // @ts-expect-error: no words
+    memory.write(new Uint32Array(8))
+  })
+
+  it('can be looked at, awaited and closed, and not be read', () => {
+    expectTypeOf(memory.state).toEqualTypeOf<'empty' | 'intact' | 'wiped'>()
+    expectTypeOf(memory.length).toEqualTypeOf<number>()
+    expectTypeOf(memory.locked).toEqualTypeOf<boolean>()
+    expectTypeOf(memory.protectedByDaemon).toEqualTypeOf<boolean>()
+    expectTypeOf(memory.problem).toEqualTypeOf<Error | undefined>()
+    expectTypeOf(memory.registered).toEqualTypeOf<Promise<void>>()
+    expectTypeOf(memory.close).toEqualTypeOf<() => void>()
+    // @ts-expect-error: read only
+    memory.state = 'intact'
+    // @ts-expect-error: not an array
+    memory[0]
+  })
+
+  it('has errors that can be told apart', () => {
+    expectTypeOf<ProtectedMemoryWipedError['code']>().toEqualTypeOf<'ERR_SNAPSAFE_MEMORY_WIPED'>()
+    expectTypeOf<ProtectedMemoryUnsupportedError['code']>().toEqualTypeOf<'ERR_SNAPSAFE_MEMORY_UNSUPPORTED'>()
+    expectTypeOf<ProtectedMemoryClosedError['code']>().toEqualTypeOf<'ERR_SNAPSAFE_MEMORY_CLOSED'>()
+    expectTypeOf(ProtectedMemoryWipedError).instance.toExtend<Error>()
   })
 })

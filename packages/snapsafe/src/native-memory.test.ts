@@ -19,15 +19,24 @@ const sealShrink = 2
 const sealGrow = 4
 const sealWrite = 8
 
+const secrets: SecretMemory[] = []
 const descriptors: number[] = []
 afterEach(() => {
+  for (const secret of secrets.splice(0)) native.closeSecretMemory(secret)
   for (const fd of descriptors.splice(0)) closeSync(fd)
 })
 
 function create(length: number): SecretMemory {
   const secret = native.createSecretMemory(length)
-  descriptors.push(secret.fd)
+  secrets.push(secret)
   return secret
+}
+
+/** Opens the file once more. */
+function reopen(fd: number, mode = 'r'): number {
+  const other = openSync(`/proc/self/fd/${fd}`, mode)
+  descriptors.push(other)
+  return other
 }
 
 /** What the kernel says of the mapping of a memfd of ours: two letters for each property (proc(5), VmFlags). */
@@ -110,49 +119,73 @@ describe('memory for secrets', () => {
   })
 
   it('says by its name what the system has no more of', () => {
-    const script = `const { constants } = require('node:os')
-      try { for (;;) addon.createSecretMemory(1) } catch ({ code, syscall }) { console.log(code, syscall) }`
+    const script = `const kept = []
+      try { for (;;) kept.push(addon.createSecretMemory(1)) } catch ({ code, syscall }) { console.log(code, syscall) }`
     expect(runScript(script, ['prlimit', '--nofile=64:64'])).toBe('EMFILE memfd_create\n')
   })
 
-  it('is overwritten and unmapped when it is collected', () => {
+  it('closes its file when that is wanted, and keeps its memory', () => {
+    const secret = create(4096)
+    const { fd, memory } = secret
+    new Uint8Array(memory)[0] = 1
+    native.closeSecretMemory(secret)
+    expect(() => native.memfdSeals(fd)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+    expect(new Uint8Array(memory)[0]).toBe(1)
+    // Somebody else has the number now.
+    const other = openSync('/dev/null', 'r')
+    descriptors.push(other)
+    expect(other).toBe(fd)
+    native.closeSecretMemory(secret)
+    expect(native.memfdSeals(other)).toBeUndefined()
+    for (const stranger of [undefined, null, 1, {}, { fd: other }, new Proxy(secret, {})]) {
+      expect(() => native.closeSecretMemory(stranger as never)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+      )
+    }
+  })
+
+  it('is overwritten and unmapped when it is collected, and its file is closed', () => {
     const out = runScript(`
       const count = () => fs.readFileSync('/proc/self/maps', 'utf8').split('/memfd:snapsafe').length - 1
-      const fds = []
+      const others = []
+      const numbers = []
       for (let i = 0; i < 100; i++) {
         const { fd, memory } = addon.createSecretMemory(8192)
         new Uint8Array(memory).fill(0xff)
-        fds.push(fd)
+        numbers.push(fd)
+        others.push(fs.openSync('/proc/self/fd/' + fd, 'r'))
       }
       const all = count()
       ;(async () => {
         for (let i = 0; i < 20; i++) { gc(); await new Promise(setImmediate) }
-        const left = fds.filter((fd) => {
+        const left = others.filter((fd) => {
           const bytes = Buffer.alloc(8192, 1)
           fs.readSync(fd, bytes, 0, 8192, 0)
           return bytes.some((byte) => byte !== 0)
         })
-        console.log(all > 50, count() <= 1, left.length <= 1)
+        const open = numbers.filter((fd) => fs.existsSync('/proc/self/fd/' + fd))
+        console.log(all > 50, count() <= 1, left.length <= 1, open.length <= 1)
       })()`)
-    expect(out).toBe('true true true\n')
+    expect(out).toBe('true true true true\n')
   })
 
-  it('of a worker thread is overwritten when that is terminated', async () => {
+  it('of a worker thread is overwritten when that is terminated, and its file is closed', async () => {
     const source = `
       const { workerData, parentPort } = require('node:worker_threads')
-      const { fd, memory } = require(workerData).createSecretMemory(4096)
-      globalThis.kept = new Uint8Array(memory).fill(0xff)
-      parentPort.postMessage(fd)
+      globalThis.kept = require(workerData).createSecretMemory(4096)
+      new Uint8Array(kept.memory).fill(0xff)
+      parentPort.postMessage(kept.fd)
       setInterval(() => {}, 1000)`
     const worker = new Worker(source, { eval: true, workerData: addonPath })
     const [fd] = (await once(worker, 'message')) as [number]
-    descriptors.push(fd)
+    const other = reopen(fd)
     const bytes = Buffer.alloc(4096)
-    readSync(fd, bytes, 0, 4096, 0)
+    readSync(other, bytes, 0, 4096, 0)
     expect(bytes).toEqual(Buffer.alloc(4096, 0xff))
     await worker.terminate()
-    readSync(fd, bytes, 0, 4096, 0)
+    readSync(other, bytes, 0, 4096, 0)
     expect(bytes).toEqual(Buffer.alloc(4096))
+    expect(() => native.memfdSeals(fd)).toThrow(expect.objectContaining({ code: 'EBADF' }))
   })
 })
 
@@ -164,9 +197,7 @@ describe('the seals of a file', () => {
       ['r+', true],
       ['a', true],
     ] as const) {
-      const other = openSync(`/proc/self/fd/${fd}`, mode)
-      descriptors.push(other)
-      expect(native.memfdSeals(other), mode).toMatchObject({ writable, size: 64 })
+      expect(native.memfdSeals(reopen(fd, mode)), mode).toMatchObject({ writable, size: 64 })
     }
   })
 

@@ -7,6 +7,7 @@ const disablingVariable = 'SNAPSAFE_NO_ADDON'
 
 declare const pageWriterBrand: unique symbol
 declare const pollerBrand: unique symbol
+declare const secretMemoryBrand: unique symbol
 
 /** A writable mapping of the page; opaque. */
 export interface NativePageWriter {
@@ -29,9 +30,10 @@ export interface PeerCredentials {
 
 /** Memory that is a file, so that another process can overwrite it. */
 export interface SecretMemory {
-  /** A memfd of that length whose size is sealed. */
+  readonly [secretMemoryBrand]: true
+  /** A memfd whose size is sealed. Closed by `closeSecretMemory`, or when this object is collected, and by nobody else. */
   readonly fd: number
-  /** The memory itself, all zeros. It is overwritten with zeros and unmapped when it is collected. */
+  /** The memory itself, all zeros at first. It is overwritten with zeros and unmapped when it is collected. */
   readonly memory: ArrayBuffer
   /** Whether it is kept out of the swap space; false where RLIMIT_MEMLOCK does not allow it. */
   readonly locked: boolean
@@ -48,7 +50,7 @@ export interface MemfdSeals {
 /**
  * What the addon offers. Every function throws an Error with `code` (an errno name such as 'EACCES',
  * 'ERR_INVALID_ARG_TYPE' or 'ERR_OUT_OF_RANGE') and `syscall`; none crashes on a wrong argument. Descriptors stay the
- * caller's, who closes them.
+ * caller's, who closes them, unless something else is said.
  */
 export interface NativeAddon {
   /**
@@ -90,6 +92,8 @@ export interface NativeAddon {
    * and is not there in a forked child. ERR_NO_EXTERNAL_BUFFERS where the runtime does not allow such buffers.
    */
   createSecretMemory(length: number): SecretMemory
+  /** Closes its descriptor; the memory stays until it is collected. Idempotent. */
+  closeSecretMemory(secret: SecretMemory): void
   /** The seals of a file that can have some; undefined for any other. */
   memfdSeals(fd: number): MemfdSeals | undefined
   /** Takes an exclusive flock(2) on the open file. false: somebody else has it. It is let go when the file is closed. */
@@ -158,6 +162,7 @@ const functionNames: readonly (keyof NativeAddon)[] = [
   'pidfdSendSignal',
   'pidfdGetFd',
   'createSecretMemory',
+  'closeSecretMemory',
   'memfdSeals',
   'tryLock',
   'sendDatagram',
