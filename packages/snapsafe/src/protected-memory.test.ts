@@ -214,7 +214,7 @@ describe('protected memory', () => {
 describe('memory that was closed', () => {
   it('is empty, and throws at any use', () => {
     memory.write(secret)
-    let view = new Uint8Array()
+    let view: Uint8Array = new Uint8Array()
     memory.use((given) => {
       view = given
     })

@@ -1,0 +1,113 @@
+import { closeSync, readFileSync, writeSync } from 'node:fs'
+import type { NativeAddon } from 'snapsafe/native'
+import { NotProtectableError } from './not-protectable-error.ts'
+
+/** include/uapi/linux/fcntl.h */
+const sealShrink = 0x2
+const sealGrow = 0x4
+const sealWrite = 0x8
+const sealFutureWrite = 0x10
+
+export interface MemoryRequest {
+  /** The process whose descriptor `fd` is. */
+  readonly pid: number
+  /** Who asks. */
+  readonly uid: number
+  readonly fd: number
+  /** How many bytes are to be protected, from the first. */
+  readonly length: number
+  /**
+   * A descriptor of that process, where the caller has one that is known to be right; it stays the caller's. Without it, a
+   * process of the same number and the same user is taken for it.
+   */
+  readonly pidfd?: number | undefined
+}
+
+/**
+ * Takes a memfd out of a process, as the very open file that it has there: so the daemon, which is root, never writes to
+ * anything that the process cannot write to itself. Throws NotProtectableError. The descriptor is the caller's.
+ */
+export function takeMemory(addon: NativeAddon, request: MemoryRequest): number {
+  const fd = takeDescriptor(addon, request)
+  const fault = findFault(addon, fd, request.length)
+  if (fault === undefined) return fd
+  closeSync(fd)
+  throw new NotProtectableError(`descriptor ${request.fd} of process ${request.pid}: ${fault}`)
+}
+
+function takeDescriptor(addon: NativeAddon, { pid, uid, fd, pidfd }: MemoryRequest): number {
+  let own: number | undefined
+  try {
+    if (pidfd === undefined) own = openProcess(addon, pid, uid)
+    return addon.pidfdGetFd(pidfd ?? (own as number), fd)
+  } catch (error) {
+    if (error instanceof NotProtectableError) throw error
+    throw new NotProtectableError(explain(error, pid, fd), { cause: error })
+  } finally {
+    if (own !== undefined) closeSync(own)
+  }
+}
+
+/**
+ * The process that has the number now. The one that connected may have ended, and another may have its number: of another
+ * user it must not be, or anybody could have the memory of others overwritten. Root may do that anyway.
+ */
+function openProcess(addon: NativeAddon, pid: number, uid: number): number {
+  const pidfd = addon.pidfdOpen(pid)
+  try {
+    const status = uid === 0 ? undefined : readFileSync(`/proc/${pid}/status`, 'utf8')
+    // Still the same: then what was read is of this process.
+    addon.pidfdSendSignal(pidfd, 0)
+    if (status === undefined || effectiveUid(status) === uid) return pidfd
+    throw new NotProtectableError(`process ${pid} is not of the user ${uid}, who connected`)
+  } catch (error) {
+    closeSync(pidfd)
+    throw error
+  }
+}
+
+/** See proc_pid_status(5): real, effective, saved and file system. */
+function effectiveUid(status: string): number {
+  return Number(/^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN)
+}
+
+/** What is wrong with a file; undefined where all of it can be overwritten, now and later. */
+function findFault(addon: NativeAddon, fd: number, length: number): string | undefined {
+  try {
+    const found = addon.memfdSeals(fd)
+    if (found === undefined) return 'it is not a memfd'
+    const { seals, writable, size } = found
+    if (!writable) return 'it is not open for writing'
+    // Or overwriting it would make it grow again, to the daemon's account.
+    if (!(seals & sealShrink && seals & sealGrow))
+      return 'its size is not sealed (F_SEAL_SHRINK, F_SEAL_GROW)'
+    if (seals & (sealWrite | sealFutureWrite)) return 'it is sealed against writing'
+    if (size < length) return `it has ${size} bytes, which are fewer than ${length}`
+    // Nothing is written; what cannot be written at all, such as huge pages, says so.
+    writeSync(fd, Buffer.alloc(0), 0, 0, 0)
+    return undefined
+  } catch (error) {
+    return `it cannot be overwritten: ${(error as Error).message}`
+  }
+}
+
+function explain(error: unknown, pid: number, fd: number): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  switch (code) {
+    case 'EPERM':
+    case 'EACCES':
+      return `the daemon may not take descriptors out of process ${pid}; it needs CAP_SYS_PTRACE`
+    case 'EBADF':
+      return `process ${pid} has no descriptor ${fd}`
+    case 'ESRCH':
+    case 'ENOENT':
+      return `process ${pid} has ended`
+    case 'ERR_OUT_OF_RANGE':
+      // 0 is what SO_PEERCRED gives for a process that has no number here.
+      return pid > 0 ? `${fd} is no descriptor` : 'the process is in another PID namespace'
+    case 'ENOSYS':
+      return 'the kernel is older than Linux 5.6'
+    default:
+      return `the descriptor cannot be taken: ${message}`
+  }
+}
