@@ -8,7 +8,7 @@ import { apiError } from './api-error.ts'
 const maxRegions = 4096
 /** Of one user without privilege, who must not hold up the others. */
 const maxRegionsPerUser = 256
-/** Likewise: 16 MiB take about four milliseconds to overwrite. */
+/** Likewise: 16 MiB take some milliseconds to overwrite. */
 const maxBytesPerUser = 2 ** 24
 
 type ProtectCall = ServerCall<Methods['ProtectMemory']['parameters'], Methods['ProtectMemory']['reply']>
