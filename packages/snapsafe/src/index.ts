@@ -10,7 +10,7 @@ export {
   ProtectedMemoryUnsupportedError,
   ProtectedMemoryWipedError,
 } from './protected-memory-errors.ts'
-export type { Cause, Cause, Stage } from './protocol/interface.generated.ts'
+export type { Cause, Stage } from './protocol/interface.generated.ts'
 export { NotReadyError, type Readiness, type ReadyOptions, ready } from './ready.ts'
 export { HookTimeoutError } from './run-hook.ts'
 export type { SnapshotEvent, SnapshotHookOptions, SnapshotOverEvent } from './snapshot-hook.ts'
