@@ -1,6 +1,6 @@
 import { type InspectOptions, inspect, types } from 'node:util'
 import { type Guarded, isThenable } from './guard.ts'
-import { findPage, readGeneration, refreshPage } from './local-page.ts'
+import { findPage, readStamp, refreshPage } from './local-page.ts'
 import { MemoryProtection } from './memory-protection.ts'
 import { ProtectedMemoryClosedError, ProtectedMemoryWipedError } from './protected-memory-errors.ts'
 import { SecretFile } from './secret-file.ts'
@@ -166,7 +166,7 @@ export class ProtectedMemory {
   #begin(bytes: Uint8Array): void {
     this.#edition += 1
     // Before the bytes are there: if the generation moves while they are written, they do not count.
-    this.#writtenIn = readGeneration()
+    this.#writtenIn = readStamp()
     this.#file.replace(bytes)
   }
 
@@ -177,7 +177,7 @@ export class ProtectedMemory {
 
   #isCurrent(): boolean {
     // The mark first: nothing that is read after it can have been read before.
-    return this.#file.isIntact() && this.#writtenIn === readGeneration()
+    return this.#file.isIntact() && this.#writtenIn === readStamp()
   }
 
   /** Throws unless the secret of this edition is there, and of the current generation. */

@@ -8,8 +8,11 @@ export interface Caller {
   readonly uid: number
   /** root, or of the group that the configuration names: may do what changes something for everybody. */
   readonly privileged: boolean
-  /** A descriptor of the process itself, which never comes to mean another one; the receiver closes it. Throws if it is gone. */
-  openPidfd(): number
+  /**
+   * A descriptor of the process that connected, which never comes to mean another one; the receiver closes it. Undefined
+   * before Linux 6.5.
+   */
+  openPidfd(): number | undefined
 }
 
 /** Reads SO_PEERCRED and SO_PEERGROUPS: what the caller was when it connected, whatever it has become since. */
@@ -21,8 +24,7 @@ export function identifyCaller(addon: NativeAddon, socket: Socket, group: number
     pid,
     uid,
     privileged,
-    // Before Linux 6.5 there is none of the peer itself. The connection is open, so most likely the pid is still its own.
-    openPidfd: () => addon.peerPidfd(descriptorOf(socket)) ?? addon.pidfdOpen(pid),
+    openPidfd: () => addon.peerPidfd(descriptorOf(socket)),
   }
 }
 

@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs'
 import type { MemoryEvent, Methods, ServerCall } from 'snapsafe/protocol'
 import { NotProtectableError } from '../system/not-protectable-error.ts'
 import type { ProtectedRegion } from '../system/protected-memory.ts'
@@ -41,11 +42,14 @@ function addRegion({ parameters }: ProtectCall, { memory, caller }: ApiContext):
     limit('bytes of protected memory of one user', memory.bytes(uid) + length, maxBytesPerUser)
   }
   limit('protected memory', memory.count() + 1, maxRegions)
+  const pidfd = caller.openPidfd()
   try {
-    return memory.add({ pid, uid, fd, length })
+    return memory.add({ pid, uid, fd, length, pidfd })
   } catch (error) {
     if (!(error instanceof NotProtectableError)) throw error
     throw apiError('NotProtectable', { reason: error.message })
+  } finally {
+    if (pidfd !== undefined) closeSync(pidfd)
   }
 }
 

@@ -106,7 +106,8 @@ function openSignaller(call: WatchCall, { caller, addon, log }: ApiContext): { s
   const name = call.parameters.signal ?? 'SIGUSR2'
   let pidfd: number
   try {
-    pidfd = caller.openPidfd()
+    // The connection is open, so the pid is still its own, but for a process that ends at this moment.
+    pidfd = caller.openPidfd() ?? addon.pidfdOpen(caller.pid)
   } catch {
     // It is of another PID namespace, or has just ended.
     throw serviceErrors.invalidParameter('notify')

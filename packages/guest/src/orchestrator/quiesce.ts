@@ -95,7 +95,13 @@ export function takeFrozen(state: OrchestratorState, event: EventOf<'frozen'>): 
   }
   return [
     note(quiesced, 'frozen', nowUsec),
-    [{ type: 'publish', change: 'phase' }, { type: 'announce', event: 'quiesce' }, { type: 'rearm' }],
+    [
+      // Once more, now that nobody can write: what was written between the first time and the freeze.
+      { type: 'wipe-memory' },
+      { type: 'publish', change: 'phase' },
+      { type: 'announce', event: 'quiesce' },
+      { type: 'rearm' },
+    ],
   ]
 }
 

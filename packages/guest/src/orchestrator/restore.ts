@@ -82,6 +82,8 @@ export function beginGeneration(state: OrchestratorState, event: EventOf<'kernel
   return [
     settled,
     [
+      // Once more: what was written while the kernel was made unique, by somebody who could not know.
+      { type: 'wipe-memory' },
       { type: 'publish', change: 'generation' },
       // Nobody runs with old knowledge: not before the page has changed.
       { type: 'thaw' },
