@@ -359,8 +359,9 @@ it('never gives zeros for a secret, whenever it is overwritten', async () => {
   await once(worker, 'message')
   const wanted = Buffer.alloc(2 ** 18, 0xaa)
   const seen = { whole: 0, gone: 0, broken: 0 }
-  const end = performance.now() + 1500
-  while (performance.now() < end) {
+  // Until both have happened often: how soon, the machine decides.
+  const deadline = performance.now() + 60_000
+  while (Math.min(seen.whole, seen.gone) < 500 && performance.now() < deadline) {
     try {
       large.write(wanted)
       for (let turn = 0; turn < 20; turn++) {
@@ -375,6 +376,5 @@ it('never gives zeros for a secret, whenever it is overwritten', async () => {
   worker.postMessage('stop')
   await once(worker, 'exit')
   expect(seen.broken).toBe(0)
-  expect(seen.whole).toBeGreaterThan(100)
-  expect(seen.gone).toBeGreaterThan(100)
-})
+  expect(Math.min(seen.whole, seen.gone)).toBeGreaterThanOrEqual(500)
+}, 90_000)
