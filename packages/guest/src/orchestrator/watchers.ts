@@ -90,19 +90,26 @@ export function giveUpOn(state: OrchestratorState, event: EventOf<'not-enforced'
  * that it was for is of the past, and a confirmation of it would not be taken.
  */
 export function passTime(state: OrchestratorState, nowUsec: number): Step {
-  let step: Step = [state, []]
-  for (const watcher of state.watchers) {
-    const { id, dueAtUsec, absentUntilUsec } = watcher
-    if (absentUntilUsec !== undefined && absentUntilUsec <= nowUsec) {
-      step = andThen(step, (next) => {
-        const noted = isBlocking(watcher) ? noteAnswer(next, watcher, 'left', nowUsec) : next
-        return change(noted, noted.watchers.without(id), nowUsec)
-      })
-    } else if (dueAtUsec !== undefined && dueAtUsec <= nowUsec && !state.pending) {
-      step = andThen(step, (next) => passDeadline(next, watcher, nowUsec))
-    }
+  // All who do not come back first: who is gone makes nobody's ready a degraded one.
+  let step = passAbsence(state, nowUsec)
+  if (state.pending) return step
+  for (const watcher of step[0].watchers) {
+    const { dueAtUsec } = watcher
+    if (dueAtUsec === undefined || dueAtUsec > nowUsec) continue
+    step = andThen(step, (next) => passDeadline(next, watcher, nowUsec))
   }
   return step
+}
+
+function passAbsence(state: OrchestratorState, nowUsec: number): Step {
+  let next = state
+  for (const watcher of state.watchers) {
+    const { id, absentUntilUsec } = watcher
+    if (absentUntilUsec === undefined || absentUntilUsec > nowUsec) continue
+    const noted = isBlocking(watcher) ? noteAnswer(next, watcher, 'left', nowUsec) : next
+    next = { ...noted, watchers: next.watchers.without(id) }
+  }
+  return next === state ? [state, []] : follow(next, state.watchers, nowUsec)
 }
 
 /** A watcher that comes: new, or back to what it owes. */
@@ -166,9 +173,14 @@ function dispose(state: OrchestratorState, watcher: WatcherRecord, nowUsec: numb
 
 /** Takes over a changed table, with what follows from it. */
 function change(state: OrchestratorState, watchers: WatcherTable, nowUsec: number): Step {
+  return follow({ ...state, watchers }, state.watchers, nowUsec)
+}
+
+/** What follows from a table that was another before. */
+function follow(state: OrchestratorState, before: WatcherTable, nowUsec: number): Step {
   const { tracked, outdated } = state.watchers
-  const same = watchers.tracked === tracked && watchers.outdated === outdated
-  const [next, effects] = settle({ ...state, watchers }, nowUsec)
+  const same = before.tracked === tracked && before.outdated === outdated
+  const [next, effects] = settle(state, nowUsec)
   const shown = same || effects.some((effect) => effect.type === 'publish')
   return [next, shown ? effects : [{ type: 'publish', change: 'counts' }, ...effects]]
 }
