@@ -122,10 +122,10 @@ export function slowest(state: OrchestratorState): WatcherRecord[] {
 export function nextWakeUsec(state: OrchestratorState): number | undefined {
   const { snapshot, watchers, pending } = state
   const times: (number | undefined)[] = []
-  for (const { absentUntilUsec } of watchers) times.push(absentUntilUsec)
   // While a restore waits for its generation, nothing else has an end.
+  for (const { absentUntilUsec, dueAtUsec } of watchers)
+    times.push(absentUntilUsec, pending ? undefined : dueAtUsec)
   if (!pending) {
-    for (const { dueAtUsec } of watchers) times.push(dueAtUsec)
     if (watchers.blockingUpTo('application') === 0) times.push(holdOf(state))
     if (snapshot) times.push(snapshot.step === 'frozen' ? snapshot.thawAtUsec : snapshot.deadlineUsec)
   }

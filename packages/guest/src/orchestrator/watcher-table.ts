@@ -127,6 +127,7 @@ export class WatcherTable implements Iterable<WatcherRecord> {
   /** The table with every watcher replaced by what `change` makes of it, or left out where that is undefined; ids stay. */
   map(change: (watcher: WatcherRecord) => WatcherRecord | undefined): WatcherTable {
     const buckets = this.#buckets.map((bucket) => {
+      if (bucket.size === 0) return bucket
       const next = new Map<string, WatcherRecord>()
       for (const watcher of bucket.values()) {
         const changed = change(watcher)
@@ -138,13 +139,14 @@ export class WatcherTable implements Iterable<WatcherRecord> {
   }
 
   *[Symbol.iterator](): Iterator<WatcherRecord> {
-    for (const bucket of this.#buckets) yield* bucket.values()
+    for (const bucket of this.#buckets) if (bucket.size > 0) yield* bucket.values()
   }
 
   static #counted(buckets: readonly Bucket[]): WatcherTable {
     const counts = noCounts()
     let size = 0
     for (const bucket of buckets) {
+      if (bucket.size === 0) continue
       size += bucket.size
       for (const watcher of bucket.values()) count(counts, watcher, 1)
     }
