@@ -18,12 +18,12 @@ export type Action =
     }
   | { do: 'leave'; key: number; lives: boolean }
   | { do: 'confirm'; key: number; fails: boolean; behind: boolean }
-  | { do: 'enforce'; key: number; works: boolean }
+  /** What was to be done about the first that is to be restarted or killed. */
+  | { do: 'enforce'; works: boolean }
   | { do: 'quiesce'; deadlineMs: number; thawAfterMs: number; force: boolean }
   | { do: 'prepare'; key: number | undefined; veto: boolean }
-  /** The freezer comes to an end with what it was to do. */
-  | { do: 'freeze'; works: boolean }
-  /** The daemon hears of it. */
+  /** The freezer comes to an end with what it was to do, and the daemon hears of it at once, or later. */
+  | { do: 'freeze'; works: boolean; isHeard: boolean }
   | { do: 'answer-freezer' }
   | { do: 'resume' }
   | { do: 'release' }
@@ -49,7 +49,7 @@ const join = fc.record({
 
 export const action: fc.Arbitrary<Action> = fc.oneof(
   {
-    weight: 3,
+    weight: 2,
     arbitrary: fc.record({ do: fc.constant('restore'), minimum: fc.option(fc.nat(60), { nil: undefined }) }),
   },
   { weight: 1, arbitrary: fc.constant({ do: 'evidence' }) },
@@ -61,8 +61,8 @@ export const action: fc.Arbitrary<Action> = fc.oneof(
       proven: fc.boolean(),
     }),
   },
-  { weight: 8, arbitrary: join },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('leave'), key, lives: fc.boolean() }) },
+  { weight: 7, arbitrary: join },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('leave'), key, lives: fc.boolean() }) },
   {
     weight: 9,
     arbitrary: fc.record({
@@ -72,7 +72,7 @@ export const action: fc.Arbitrary<Action> = fc.oneof(
       behind: fc.integer({ min: 0, max: 5 }).map((one) => one === 0),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('enforce'), key, works: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('enforce'), works: fc.boolean() }) },
   {
     weight: 5,
     arbitrary: fc.record({
@@ -83,22 +83,23 @@ export const action: fc.Arbitrary<Action> = fc.oneof(
     }),
   },
   {
-    weight: 6,
+    weight: 10,
     arbitrary: fc.record({
       do: fc.constant('prepare'),
-      key: fc.option(key, { nil: undefined, freq: 3 }),
+      key: fc.option(key, { nil: undefined, freq: 1 }),
       veto: fc.integer({ min: 0, max: 4 }).map((one) => one === 0),
     }),
   },
   {
-    weight: 4,
+    weight: 8,
     arbitrary: fc.record({
       do: fc.constant('freeze'),
       works: fc.integer({ min: 0, max: 4 }).map((one) => one > 0),
+      isHeard: fc.integer({ min: 0, max: 3 }).map((one) => one > 0),
     }),
   },
-  { weight: 4, arbitrary: fc.constant({ do: 'answer-freezer' }) },
-  { weight: 2, arbitrary: fc.constant({ do: 'resume' }) },
+  { weight: 3, arbitrary: fc.constant({ do: 'answer-freezer' }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'resume' }) },
   { weight: 1, arbitrary: fc.constant({ do: 'release' }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('wait'), ms }) },
   { weight: 3, arbitrary: fc.constant({ do: 'save' }) },

@@ -43,7 +43,7 @@ export class Actor {
     else if (action.do === 'enforce') this.#enforce(action)
     else if (action.do === 'quiesce') this.#quiesce(action)
     else if (action.do === 'prepare') this.#prepare(action)
-    else if (action.do === 'freeze') this.#freeze(action.works)
+    else if (action.do === 'freeze') this.#freeze(action)
     else if (action.do === 'answer-freezer') this.#answerFreezer()
     else if (action.do === 'resume') world.take({ type: 'resume', outcome: 'resumed', detail: 'no restore' })
     else if (action.do === 'release') this.#release()
@@ -59,7 +59,7 @@ export class Actor {
     world.death = undefined
     for (let round = 0; round < maxRounds; round++) {
       if (this.#owesRelease) this.#release()
-      while (world.freezeRequests.length > 0) this.#freeze(true)
+      while (world.freezeRequests.length > 0) this.#freeze({ works: true, isHeard: true })
       while (world.freezerSays.length > 0) this.#answerFreezer()
       while (world.kernelRequests.length > 0) this.#answerKernel({ latest: true, proven: true })
       for (const [key, { watcher }] of this.#processes.entries()) {
@@ -150,11 +150,14 @@ export class Actor {
     this.world.take({ type: 'confirmed', id, generation, ...(fails && { failure: 'cannot' }) })
   }
 
-  #enforce({ key, works }: ActionOf<'enforce'>): void {
-    const id = this.#processOf(key).watcher
-    if (id === undefined || !this.world.enforcements.delete(id)) return
-    if (works) this.#leave(key, false)
-    else this.world.take({ type: 'not-enforced', id, detail: 'no unit' })
+  #enforce({ works }: ActionOf<'enforce'>): void {
+    const { enforcements } = this.world
+    const [id] = enforcements
+    if (id === undefined) return
+    enforcements.delete(id)
+    const key = this.#processes.findIndex(({ watcher }) => watcher === id)
+    if (!works) this.world.take({ type: 'not-enforced', id, detail: 'no unit' })
+    else if (key >= 0) this.#leave(key, false)
   }
 
   #quiesce({ deadlineMs, thawAfterMs, force }: ActionOf<'quiesce'>): void {
@@ -175,11 +178,12 @@ export class Actor {
     if (isOpen) this.world.take({ type: 'prepared', id: known.id, quiesce, ...(veto && { veto: 'not now' }) })
   }
 
-  #freeze(works: boolean): void {
+  #freeze({ works, isHeard }: { works: boolean; isHeard: boolean }): void {
     const quiesce = this.world.freezeRequests.shift()
     if (quiesce === undefined) return
     if (works) this.world.isFrozen = true
     this.world.freezerSays.push({ quiesce, works })
+    if (isHeard) this.#answerFreezer()
   }
 
   #answerFreezer(): void {

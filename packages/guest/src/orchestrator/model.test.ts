@@ -23,7 +23,7 @@ it('keeps its promises whatever happens, in whatever order, and whenever the dae
       actor.end()
       steps += actor.world.steps
     }),
-    { numRuns: 2200 },
+    { numRuns: 2500 },
   )
   expect(steps).toBeGreaterThanOrEqual(leastSteps)
 }, 300_000)
