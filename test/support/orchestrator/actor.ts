@@ -145,8 +145,9 @@ export class Actor {
     const isStale = behind || model.pending !== undefined
     const verdict = !model.debts.all.has(id) ? 'no-such-watcher' : isStale ? 'stale' : 'ok'
     assert.equal(checkConfirmation(state, id, owner, generation), verdict)
-    if (verdict !== 'ok') return
-    if (!fails) process.adjustedTo = generation
+    // One of the generation before counts for nothing, even where nobody has asked.
+    if (verdict !== 'ok' && !behind) return
+    if (!fails && !behind) process.adjustedTo = generation
     this.world.take({ type: 'confirmed', id, generation, ...(fails && { failure: 'cannot' }) })
   }
 

@@ -59,8 +59,9 @@ export class Model {
     else if (event.type === 'kernel-unique') this.#begin(event)
     else if (event.type === 'watcher-joined') debts.join(event, this.#generation, this.#phase === 'adjusting')
     else if (event.type === 'watcher-left') debts.leave(event)
-    else if (event.type === 'confirmed') debts.confirm(event)
-    else if (event.type === 'not-enforced') debts.giveUpOn(event.id)
+    else if (event.type === 'confirmed') {
+      if (event.generation === this.#generation) debts.confirm(event)
+    } else if (event.type === 'not-enforced') debts.giveUpOn(event.id)
     else if (event.type === 'quiesce') this.#quiesce(event)
     else if (event.type === 'prepared') this.#prepared(event)
     else if (event.type === 'frozen' || event.type === 'not-frozen') this.#takeFreezer(event)
@@ -88,6 +89,20 @@ export class Model {
     assert.deepEqual(seen.enforced.sort(), this.debts.enforced.sort(), 'each is restarted or killed once')
     assert.equal(generation, false, '2: a generation is published, and then thawed')
     assert.equal(thaw, false, 'frozen: what may be frozen is thawed')
+  }
+
+  /** When something is to happen by time. */
+  get nextUsec(): number | undefined {
+    const times: (number | undefined)[] = []
+    for (const { absentUntil, dueAt } of this.debts.all.values())
+      times.push(absentUntil, this.pending ? undefined : dueAt)
+    if (!this.pending) {
+      times.push(this.snapshot?.endsAt)
+      const isHeldUp = this.#phase === 'adjusting' && this.debts.waitedFor.length === 0
+      times.push(isHeldUp ? this.#holdUntil : undefined)
+    }
+    const known = times.filter((time) => time !== undefined)
+    return known.length === 0 ? undefined : Math.min(...known)
   }
 
   check(state: OrchestratorState, event: OrchestratorEvent): void {

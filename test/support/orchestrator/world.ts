@@ -144,6 +144,7 @@ export class World {
     const { phase, pending } = state
     assert.deepEqual(this.#page, pageOf(state), 'the page says what is so')
     const wakeUsec = nextWakeUsec(state)
+    assert.equal(wakeUsec, this.model.nextUsec, 'when something is to happen by time')
     if (wakeUsec !== undefined)
       assert.ok(this.timerUsec !== undefined && this.timerUsec <= wakeUsec, 'the timer is set in time')
     if (type === 'time') assert.ok((wakeUsec ?? Infinity) > nowUsec, 'time does not stand still')
