@@ -162,7 +162,7 @@ export class Actor {
   }
 
   #quiesce({ deadlineMs, thawAfterMs, force }: ActionOf<'quiesce'>): void {
-    this.world.take({ type: 'quiesce', deadlineMs, thawAfterMs, force })
+    this.world.take({ type: 'quiesce', deadlineMs, thawAfterMs, force, callerPid: 1 })
   }
 
   /** The one that is asked, where no other is named. */

@@ -15,6 +15,8 @@ type Effect<T extends OrchestratorEffect['type']> = Extract<OrchestratorEffect, 
 /** A second, in the unit of the machine. */
 export const second = 1_000_000
 export const owner = { pid: 100, uid: 1000, startTicks: 7 }
+/** Who plans a snapshot. */
+export const callerPid = 200
 export const evidence = { source: 'kmsg', detail: 'seen', atUsec: second }
 
 /** Plays events against the machine, one line each, and remembers what it wanted done about the last of them. */
@@ -81,7 +83,14 @@ export class Play {
   quiesce(
     change: { deadlineMs?: number; thawAfterMs?: number; force?: boolean; reason?: string } = {},
   ): this {
-    return this.do({ type: 'quiesce', deadlineMs: 5000, thawAfterMs: 60_000, force: false, ...change })
+    return this.do({
+      type: 'quiesce',
+      deadlineMs: 5000,
+      thawAfterMs: 60_000,
+      force: false,
+      callerPid,
+      ...change,
+    })
   }
 
   prepared(id: string, veto?: string): this {

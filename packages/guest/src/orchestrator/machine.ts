@@ -109,17 +109,18 @@ function release(state: OrchestratorState, detail: string, nowUsec: number): Ste
 /** Connections are gone; those who live and are waited for may come back. */
 function restart(state: OrchestratorState, event: EventOf<'restarted'>): Step {
   const left = loseConnections(state, event)
-  const again: Step = left.pending ? declareAgain(left, left.pending) : showAgain(left, event.nowUsec)
-  return andThen(again, (next) => [next, [{ type: 'rearm' }]])
-}
-
-/** What the daemon before had come to, where it may have died before it did what follows from that. */
-function showAgain(state: OrchestratorState, nowUsec: number): Step {
-  const [next, effects] = settle(state, nowUsec)
-  const shown = effects.filter((effect) => effect.type !== 'publish')
-  // The page first, as always: the one who died may have had a generation to write before it thawed.
-  const page = { type: 'publish', change: 'generation' } as const
-  return [next, [page, ...(next.snapshot ? [] : [{ type: 'thaw' } as const]), ...shown]]
+  const [next, effects] = left.pending ? declareAgain(left, left.pending) : settle(left, event.nowUsec)
+  const mayBeFrozen = !next.snapshot && !next.pending
+  return [
+    next,
+    [
+      // The daemon before may have died before it wrote what it had come to, and nobody is thawed before that.
+      { type: 'publish', change: 'generation' },
+      ...(mayBeFrozen ? [{ type: 'thaw' } as const] : []),
+      ...effects.filter((effect) => effect.type !== 'publish'),
+      { type: 'rearm' },
+    ],
+  ]
 }
 
 function pass(state: OrchestratorState, nowUsec: number): Step {

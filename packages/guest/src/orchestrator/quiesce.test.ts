@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { owner, Play } from '../../../../test/support/orchestrator/play.ts'
+import { callerPid, owner, Play } from '../../../../test/support/orchestrator/play.ts'
 import { checkPrepared } from './machine.ts'
 import { canQuiesce } from './quiesce.ts'
 import { nextWakeUsec } from './state.ts'
@@ -27,7 +27,7 @@ describe('a planned snapshot', () => {
       { type: 'publish', change: 'phase' },
       { type: 'announce', event: 'quiesce' },
       { type: 'wipe-memory' },
-      { type: 'freeze', quiesce: 1 },
+      { type: 'freeze', quiesce: 1, callerPid },
       { type: 'rearm' },
       { type: 'rearm' },
     ])
@@ -37,6 +37,8 @@ describe('a planned snapshot', () => {
     })
     play.frozen()
     expect(play.effects).toEqual([
+      // What was written until everything stood still.
+      { type: 'wipe-memory' },
       { type: 'publish', change: 'phase' },
       { type: 'announce', event: 'quiesce' },
       { type: 'rearm' },
@@ -259,8 +261,8 @@ describe('a restore', () => {
     expect(play.types).toEqual(['wipe-memory', 'make-kernel-unique'])
     expect(play.state.snapshot).toBeDefined()
     play.unique()
-    const types = play.types.slice(0, 4)
-    expect(types).toEqual(['publish', 'thaw', 'quiesce-ended', 'announce'])
+    const types = play.types.slice(0, 5)
+    expect(types).toEqual(['wipe-memory', 'publish', 'thaw', 'quiesce-ended', 'announce'])
     expect(play.ended).toEqual({ how: 'restored' })
     expect(play.state).toMatchObject({ generation: 1, snapshot: undefined })
   })
@@ -292,7 +294,7 @@ describe('the time for which the workload may be frozen', () => {
     expect(nextWakeUsec(play.state)).toBeUndefined()
     // Once is enough.
     expect(play.wait(5000).types).toEqual(['rearm'])
-    expect(play.unique().types.slice(0, 2)).toEqual(['publish', 'thaw'])
+    expect(play.unique().types.slice(0, 3)).toEqual(['wipe-memory', 'publish', 'thaw'])
     expect(play.state).toMatchObject({ generation: 1, cause: 'ambiguous' })
   })
 
@@ -321,7 +323,7 @@ describe('release', () => {
     expect(play.types).toEqual(['wipe-memory', 'make-kernel-unique'])
     expect(play.state.pending).toMatchObject({ cause: 'ambiguous', restores: 1 })
     expect(play.release().effects).toEqual([])
-    expect(play.unique().types.slice(0, 2)).toEqual(['publish', 'thaw'])
+    expect(play.unique().types.slice(0, 3)).toEqual(['wipe-memory', 'publish', 'thaw'])
   })
 
   it('thaws where nothing is known to be frozen, and nothing before the page of a restore', () => {

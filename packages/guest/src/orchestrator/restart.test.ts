@@ -99,7 +99,7 @@ describe('a daemon that goes on from what another left', () => {
     expect(play.state.phase).toBe('quiesced')
     // It finds one: that is finished first.
     expect(play.restore().release().effects).toEqual([])
-    expect(play.unique().types.slice(0, 2)).toEqual(['publish', 'thaw'])
+    expect(play.unique().types.slice(0, 3)).toEqual(['wipe-memory', 'publish', 'thaw'])
     expect(play.state.generation).toBe(1)
   })
 

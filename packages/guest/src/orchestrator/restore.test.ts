@@ -13,9 +13,10 @@ describe('a restore', () => {
     expect(play.state).toMatchObject({ generation: 1, generationId: 'id-1', kernelRandom: 'kernel' })
   })
 
-  it('shows the page, then thaws, then says so, then tells watchers', () => {
+  it('wipes once more, shows the page, then thaws, then says so, then tells watchers', () => {
     const play = new Play().join('1', { stage: 'identity' }).restored()
     expect(play.effects).toEqual([
+      { type: 'wipe-memory' },
       { type: 'publish', change: 'generation' },
       { type: 'thaw' },
       { type: 'announce', event: 'generation' },
