@@ -120,9 +120,12 @@ export abstract class GuestAgent {
     return (await this.#request('waitExit', { name, ...options })) as ProgramExit
   }
 
-  /** Reads a file of at most 16 MiB. */
-  async readFile(path: string, options: PartialWait = {}): Promise<Buffer> {
-    return Buffer.from((await this.#request('readFile', { path, ...options })) as string, 'base64')
+  /** Reads a file of at most 16 MiB; with `part`, at most `bytes` of it from `offset` on. */
+  async readFile(
+    path: string,
+    { part, ...options }: { part?: { offset: number; bytes: number } } & PartialWait = {},
+  ): Promise<Buffer> {
+    return Buffer.from((await this.#request('readFile', { path, ...part, ...options })) as string, 'base64')
   }
 
   /** Reads a file as text. */

@@ -1,14 +1,24 @@
-import { readFile as read, writeFile as write } from 'node:fs/promises'
+import { open, readFile as read, writeFile as write } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const maxFileBytes = 16 * 1024 * 1024
 const pollMs = 20
 
-/** The content of a file as base64. */
-export async function readFile({ path }) {
-  const data = await read(path)
+/** The content of a file as base64: all of it or, with `bytes`, so many at most from `offset` on. */
+export async function readFile({ path, offset, bytes }) {
+  const data = bytes === undefined ? await read(path) : await readPart(path, offset, bytes)
   if (data.length > maxFileBytes) throw new RangeError(`${path} has more than ${maxFileBytes} bytes`)
   return data.toString('base64')
+}
+
+async function readPart(path, offset, bytes) {
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, offset)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
 }
 
 /** Writes base64 `data`; `flag` as in fs.writeFile. */
