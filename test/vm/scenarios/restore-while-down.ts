@@ -37,7 +37,7 @@ export const restoreWhileDown: Scenario<RestoreWhileDownResult> = {
     for (let number = 1; number <= clones; number++) {
       say(`clone ${number} of ${clones}: starting a daemon`)
       await using clone = await snapshot.clone({ ...(signal && { signal }) })
-      await startDaemon(clone, 'snapsafed-2')
+      await startDaemon(clone, { name: 'snapsafed-2' })
       const state = await snapsafe<State>(clone, 'wait', '--timeout', '30s')
       after.push({
         generation: state.generation,
@@ -46,7 +46,7 @@ export const restoreWhileDown: Scenario<RestoreWhileDownResult> = {
         phase: state.phase,
       })
       await clone.stop('snapsafed-2', {})
-      await startDaemon(clone, 'snapsafed-3')
+      await startDaemon(clone, { name: 'snapsafed-3' })
       generationAfterRestart = (await snapsafe<State>(clone, 'status')).generation
     }
     const result = { before: { generation, generationId }, after, generationAfterRestart }

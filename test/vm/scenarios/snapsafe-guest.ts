@@ -1,14 +1,26 @@
+import { dirname } from 'node:path'
 import type { State, Watcher } from 'snapsafe/protocol'
 import type { Guest } from '../framework/guest.ts'
 import { guestPrograms } from './snapsafe-tree.ts'
 
+const configPath = '/etc/snapsafe/snapsafed.toml'
 const commandTimeoutMs = 60_000
 /** For the daemon in the guest: an emulated machine takes its time. */
 const waitInGuest = '45s'
 const startTimeoutMs = 60_000
 
-/** Starts the daemon in a guest, as its system's own, and resolves when it answers. `name` is what the agent calls it. */
-export async function startDaemon(guest: Guest, name = 'snapsafed'): Promise<void> {
+/**
+ * Starts the daemon in a guest, as its system's own, and resolves when it answers. `name` is what the agent calls it; `config`
+ * is the text of its configuration, which stays for those that are started later.
+ */
+export async function startDaemon(
+  guest: Guest,
+  { name = 'snapsafed', config }: { name?: string; config?: string } = {},
+): Promise<void> {
+  if (config !== undefined) {
+    await guest.run(['mkdir', '-p', dirname(configPath)])
+    await guest.writeFile(configPath, config)
+  }
   await guest.start(name, ['node', guestPrograms.snapsafed])
   const deadline = performance.now() + startTimeoutMs
   // Its file may be that of a daemon that was killed: whether one answers, only asking tells.
