@@ -1,7 +1,8 @@
 import { inGuest } from './in-guest.ts'
+import { plannedClone } from './planned-clone.ts'
 import { restoreWhileDown } from './restore-while-down.ts'
 import type { Scenario } from './scenario.ts'
 import { unplannedClone } from './unplanned-clone.ts'
 
 /** All scenarios, in the order of the list. */
-export const scenarios: readonly Scenario[] = [unplannedClone, restoreWhileDown, inGuest]
+export const scenarios: readonly Scenario[] = [unplannedClone, plannedClone, restoreWhileDown, inGuest]

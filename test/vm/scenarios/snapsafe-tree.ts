@@ -12,6 +12,8 @@ export const guestPrograms = {
   snapsafed: `${guestFolder}/node_modules/@snapsafe/guest/bin/snapsafed.js`,
   ordinary: `${guestFolder}/programs/ordinary.mjs`,
   guarded: `${guestFolder}/programs/guarded.mjs`,
+  drawLoop: `${guestFolder}/programs/draw-loop`,
+  drawLoopNode: `${guestFolder}/programs/draw-loop.mjs`,
 } as const
 
 /** This build of the packages, with what they depend on, and the programs: as an installed image would have them. */
