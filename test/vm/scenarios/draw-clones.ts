@@ -64,7 +64,10 @@ export async function makeDrawClone(
   signal?: AbortSignal,
 ): Promise<DrawClone> {
   await using clone = await snapshot.clone({ ...(signal && { signal }) })
-  const last = await endDrawLoops(clone)
+  const last = await endDrawLoops(clone).catch(async (cause: Error) => {
+    const { phase, generation } = await snapsafe<State>(clone, 'status')
+    throw new Error(`a clone is ${phase} at generation ${generation}: ${cause.message}`, { cause })
+  })
   // The loops have seen the new generation, so this waits for this restore.
   const ready = snapsafe<State>(clone, 'wait', '--timeout', readyTimeout)
   const [state, records] = await Promise.all([ready, readRecords(clone, since, last)])

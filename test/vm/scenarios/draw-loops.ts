@@ -10,8 +10,8 @@ export const workload = '/workload'
 
 const groupFolder = `/sys/fs/cgroup${workload}`
 const cSource = `${import.meta.dirname}/../programs/draw-loop.c`
-/** For what the faster loop draws in a second: the change of the page comes well before that. */
-const ringRecords = 262_144
+/** For what the faster loop draws in two seconds: even where other work shares the CPUs, the page has changed before that. */
+const ringRecords = 524_288
 /** How many records from before the snapshot are read at least. */
 const marginSteps = 100
 const recordTimeoutMs = 60_000
@@ -72,7 +72,7 @@ export async function endDrawLoops(guest: Guest): Promise<OfLoops<number>> {
   return last
 }
 
-/** Reads the records of loops that have ended, from a little before `since` to `last`. */
+/** Reads the records of loops that have ended, from a little before `since`, or what is left of it, to `last`. */
 export async function readRecords(
   guest: Guest,
   since: OfLoops<LoopProgress>,
@@ -80,7 +80,7 @@ export async function readRecords(
 ): Promise<OfLoops<DrawRecords>> {
   const read = async (name: LoopName): Promise<DrawRecords> => {
     const { begun } = readHeader(await readSlots(guest, name, [{ offset: 0, bytes: slotBytes }]))
-    const first = Math.max(1, since[name].begun - marginSteps)
+    const first = Math.max(1, since[name].begun - marginSteps, last[name] - ringRecords + 1)
     return new DrawRecords(begun, await readSlots(guest, name, recordRanges(first, last[name], ringRecords)))
   }
   return { c: await read('c'), node: await read('node') }

@@ -79,7 +79,7 @@ async function playPlanned(options: ScenarioOptions) {
   const clones: DrawClone[] = []
   for (let number = 1; number <= options.clones; number++) {
     say(`clone ${number} of ${options.clones}: starting, with a VMGenID of its own`)
-    clones.push(await makeDrawClone(snapshot, progress, signal))
+    clones.push(await makeDrawClone(snapshot, later, signal))
   }
   const report = reportDrawClones(clones, before)
   const inFlight = ofLoops((loop) => {
