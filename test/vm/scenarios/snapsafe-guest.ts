@@ -29,7 +29,10 @@ export async function startDaemon(
       timeoutMs: commandTimeoutMs,
     })
     if (code === 0) return
-    if (performance.now() > deadline) throw new Error(`snapsafed does not answer: ${stderr.trim()}`)
+    if (performance.now() > deadline) {
+      const said = (await guest.lines(name)).map(({ text }) => text)
+      throw new Error(['snapsafed does not answer', stderr.trim(), 'it said:', ...said].join('\n  '))
+    }
   }
 }
 
