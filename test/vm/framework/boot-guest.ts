@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { QemuMachine } from '../../../packages/host/src/index.ts'
+import { QemuMachine, type Wait } from '../../../packages/host/src/index.ts'
 import { acceleratorArguments, chooseAccelerator } from './accelerator.ts'
 import { agentPortName, Guest } from './guest.ts'
 import { KernelNotAvailableError } from './guest-errors.ts'
@@ -12,16 +12,16 @@ import { WorkFolder } from './work-folder.ts'
 
 const bootTimeoutMs = 120_000
 const probeTimeoutMs = 20_000
-const defaultMemoryMiB = 512
+const defaultMemoryMiB = { shell: 512, systemd: 768 } as const
 /** A panic ends QEMU at once (with -no-reboot), so that nobody waits for a guest that is dead. */
 const commandLine = 'console=ttyS0 rdinit=/init panic=-1 oops=panic loglevel=4'
 
 /**
- * Boots a guest and resolves when its agent answers. What it needs is fetched and built on first use. Rejects with
+ * Boots a guest and resolves when its agent answers and, with systemd, all units have been started. What it needs is fetched and built on first use. Rejects with
  * `KernelNotAvailableError` if there is no such kernel for us, with `GuestDiedError` if the guest does not come up.
  */
 export async function bootGuest(options: GuestOptions = {}): Promise<Guest> {
-  const { onProgress, signal } = options
+  const { init = 'shell', onProgress, signal } = options
   const shared = { ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) }
   const kernel = await findKernel(options.kernel ?? '6.12', shared)
   if ('notAvailable' in kernel) throw new KernelNotAvailableError(kernel.notAvailable)
@@ -36,6 +36,7 @@ export async function bootGuest(options: GuestOptions = {}): Promise<Guest> {
   try {
     await buildInitramfs({
       kernel,
+      init,
       path: initrdPath,
       trees: options.trees ?? [],
       modules: options.modules ?? [],
@@ -49,7 +50,7 @@ export async function bootGuest(options: GuestOptions = {}): Promise<Guest> {
       hardware: {
         ...acceleratorArguments[accelerator],
         cpus: options.cpus ?? 2,
-        memoryMiB: options.memoryMiB ?? defaultMemoryMiB,
+        memoryMiB: options.memoryMiB ?? defaultMemoryMiB[init],
         kernelPath: kernel.imagePath,
         initrdPath,
         append: [commandLine, options.append].filter(Boolean).join(' '),
@@ -62,6 +63,7 @@ export async function bootGuest(options: GuestOptions = {}): Promise<Guest> {
     })
     guest = await Guest.attach(machine, work, signal)
     await guest.untilReady({ timeoutMs: options.bootTimeoutMs ?? bootTimeoutMs, signal })
+    if (init === 'systemd') await untilBooted(guest, { timeoutMs: bootTimeoutMs, signal })
     return guest
   } catch (error) {
     work.keep()
@@ -70,6 +72,14 @@ export async function bootGuest(options: GuestOptions = {}): Promise<Guest> {
   } finally {
     await work.release()
   }
+}
+
+/** The agent answers before systemd is done. A unit that failed is for the caller to find. */
+async function untilBooted(guest: Guest, wait: Wait): Promise<void> {
+  const { stdout } = await guest.exec(['systemctl', 'is-system-running', '--wait'], wait)
+  if (/^(?:running|degraded)$/m.test(stdout)) return
+  const jobs = await guest.exec(['systemctl', 'list-jobs', '--no-pager'])
+  throw new Error(`systemd has not come up, it says ${stdout.trim() || 'nothing'}:\n${jobs.stdout.trim()}`)
 }
 
 async function probeKvm(): Promise<void> {

@@ -12,21 +12,39 @@ export interface FileTree {
   exclude?: (path: string) => boolean
 }
 
+/** A symbolic link that the guest gets. */
+export interface FileLink {
+  target: string
+  /** Absolute path in the guest. */
+  to: string
+}
+
+/** A text that the guest gets as a file. */
+export interface FileText {
+  text: string
+  /** Absolute path in the guest. */
+  to: string
+}
+
+/** What a guest can be given. */
+export type GuestFiles = FileTree | FileLink | FileText
+
 /** More is a mistake (a whole home folder), and the guest's memory would not hold it. */
 const maxTreeBytes = 256 * 1024 * 1024
 
 /** Reads the trees as archive entries, with the folders on the way to them, in a stable order. Keeps the mode bits. */
-export async function readFileTrees(trees: readonly FileTree[]): Promise<CpioEntry[]> {
+export async function readFileTrees(trees: readonly GuestFiles[]): Promise<CpioEntry[]> {
   const entries: CpioEntry[] = []
   let bytes = 0
   const add = async (tree: FileTree, path: string): Promise<void> => {
     const inside = relative(tree.from, path)
     if (inside !== '' && tree.exclude?.(inside)) return
-    const to = posix.join(tree.to, inside).replace(/^\/+/, '')
+    const to = posix.join(tree.to, inside).replace(/^\/+|\/+$/g, '')
     const info = await (inside === '' ? stat(path) : lstat(path))
     const mode = info.mode & 0o7777
     if (info.isDirectory()) {
-      entries.push({ kind: 'folder', path: to, mode })
+      // The root itself is there already.
+      if (to !== '') entries.push({ kind: 'folder', path: to, mode })
       for (const name of (await readdir(path)).sort()) await add(tree, join(path, name))
     } else if (info.isSymbolicLink()) {
       entries.push({ kind: 'link', path: to, target: await readlink(path) })
@@ -41,7 +59,10 @@ export async function readFileTrees(trees: readonly FileTree[]): Promise<CpioEnt
   for (const tree of trees) {
     if (!posix.isAbsolute(tree.to)) throw new RangeError(`${tree.to} is no absolute path in the guest`)
     entries.push(...parentFolders(tree.to))
-    await add(tree, tree.from)
+    const path = tree.to.replace(/^\/+/, '')
+    if ('target' in tree) entries.push({ kind: 'link', path, target: tree.target })
+    else if ('text' in tree) entries.push({ kind: 'file', path, data: Buffer.from(tree.text) })
+    else await add(tree, tree.from)
   }
   return entries
 }

@@ -13,6 +13,7 @@ import { withFolderLock } from './folder-lock.ts'
 import { moduleDependencies } from './kernel-modules.ts'
 import { CommandFailedError, runCommand } from './run-command.ts'
 import { parseLdd } from './shared-libraries.ts'
+import { isNotNeeded } from './systemd-userland.ts'
 
 let folder: string
 
@@ -202,6 +203,40 @@ describe('the initramfs', () => {
       'file opt/app/sub/f',
     ])
     expect(read.at(-1)).toMatchObject({ mode: 0o750, data: Buffer.from('x') })
+  })
+
+  it('takes links and texts, and a tree for the root without the root', async () => {
+    const tree = join(folder, 'root')
+    await mkdir(join(tree, 'etc'), { recursive: true })
+    const read = await readFileTrees([
+      { from: tree, to: '/' },
+      { target: '../lib/x', to: '/usr/bin/x' },
+      { text: 'y', to: '/etc/y' },
+    ])
+    expect(read).toMatchObject([
+      { kind: 'folder', path: 'etc' },
+      { kind: 'folder', path: 'usr' },
+      { kind: 'folder', path: 'usr/bin' },
+      { kind: 'link', path: 'usr/bin/x', target: '../lib/x' },
+      { kind: 'folder', path: 'etc' },
+      { kind: 'file', path: 'etc/y', data: Buffer.from('y') },
+    ])
+  })
+
+  it('leaves out of the packages for systemd what no test needs, and starts only what one does', () => {
+    const taken = [
+      'usr/lib/systemd/system/sysinit.target.wants/systemd-sysusers.service',
+      'usr/lib/systemd/system/getty@.service',
+      'usr/share/nodejs/undici',
+      'usr/share/dbus-1',
+    ]
+    const left = [
+      'usr/lib/systemd/system/sysinit.target.wants/ldconfig.service',
+      'usr/share/nodejs/corepack',
+      'usr/share/doc',
+      'usr/lib/systemd/system-generators',
+    ]
+    expect([...taken, ...left].filter(isNotNeeded)).toEqual(left)
   })
 
   it('finds libraries and the linker, and says which library is missing', () => {

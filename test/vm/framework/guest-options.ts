@@ -1,17 +1,25 @@
 import type { Accelerator } from './accelerator.ts'
-import type { FileTree } from './file-trees.ts'
+import type { GuestFiles } from './file-trees.ts'
 import type { KernelName } from './kernels.ts'
 import type { Progress } from './progress.ts'
+
+/**
+ * What PID 1 of a guest is. `shell`: a script that starts the agent; nothing else runs, and it boots in seconds. `systemd`:
+ * Debian stable's systemd with a journal, D-Bus and Debian's Node; the agent is a service in a slice of its own, agent.slice.
+ */
+export type GuestInit = 'shell' | 'systemd'
 
 /** A guest to boot. */
 export interface GuestOptions {
   /** Default `6.12`. */
   kernel?: KernelName
-  /** Files for the guest. */
-  trees?: readonly FileTree[]
+  /** Default `shell`. */
+  init?: GuestInit
+  /** Files for the guest. With systemd below /usr, not /bin or /lib, which are links that a folder would replace. */
+  trees?: readonly GuestFiles[]
   /** Kernel modules to load besides the defaults; those that the kernel does not have are left out. */
   modules?: readonly string[]
-  /** Default 512. Below 384 the initramfs does not fit. */
+  /** Default 512, with systemd 768. Below 384 the initramfs does not fit. */
   memoryMiB?: number
   /** Default 2. */
   cpus?: number
