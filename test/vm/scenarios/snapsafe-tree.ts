@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
-import type { FileTree } from '../framework/file-trees.ts'
+import type { FileTree, GuestFiles } from '../framework/file-trees.ts'
 
 const root = resolve(import.meta.dirname, '../../..')
 /** Where snapsafe and the programs are in the guest; below it, `import 'snapsafe'` finds the library. */
@@ -30,6 +30,19 @@ export function snapsafeTrees(): FileTree[] {
   }
   add('@snapsafe/guest', root)
   return trees
+}
+
+/** The same as an image with systemd has it: both programs in the path, the unit enabled, the group made at boot. */
+export function installedSnapsafe(): GuestFiles[] {
+  const units = '/usr/lib/systemd/system'
+  return [
+    ...snapsafeTrees(),
+    { target: guestPrograms.snapsafed, to: '/usr/bin/snapsafed' },
+    { target: guestPrograms.snapsafe, to: '/usr/bin/snapsafe' },
+    { from: join(root, 'system/snapsafed.service'), to: `${units}/snapsafed.service` },
+    { target: `${units}/snapsafed.service`, to: '/etc/systemd/system/basic.target.wants/snapsafed.service' },
+    { from: join(root, 'system/snapsafe.sysusers.conf'), to: '/usr/lib/sysusers.d/snapsafe.conf' },
+  ]
 }
 
 function packageFolder(name: string, from: string): string {

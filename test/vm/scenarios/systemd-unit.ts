@@ -1,0 +1,192 @@
+import type { State } from 'snapsafe/protocol'
+import { AgentError } from '../framework/agent-link.ts'
+import { bootGuest } from '../framework/boot-guest.ts'
+import type { Guest } from '../framework/guest.ts'
+import type { Scenario, ScenarioOptions, ScenarioResult } from './scenario.ts'
+import { snapsafe, untilReady } from './snapsafe-guest.ts'
+import { installedSnapsafe } from './snapsafe-tree.ts'
+import { unitProperties, untilUnit } from './systemd-guest.ts'
+
+const unit = 'snapsafed.service'
+const page = '/run/snapsafe/generation'
+const statusProperties = ['ActiveState', 'SubState', 'StatusText', 'NRestarts', 'MainPID'] as const
+/** Files that the daemon must be able to write, and others that it must not. */
+const files = {
+  writable: ['/run/snapsafe/test', '/var/lib/snapsafe/test', '/sys/fs/cgroup/init.scope/cgroup.freeze'],
+  readOnly: ['/usr/test', '/etc/test', '/var/lib/test', '/run/test', '/root/test', '/home/test'],
+} as const
+/** Bits of capabilities(7) by number. */
+const capabilityNames: Readonly<Record<number, string>> = {
+  1: 'CAP_DAC_OVERRIDE',
+  5: 'CAP_KILL',
+  19: 'CAP_SYS_PTRACE',
+  21: 'CAP_SYS_ADMIN',
+  34: 'CAP_SYSLOG',
+}
+
+type UnitStatus = Record<(typeof statusProperties)[number], string>
+
+interface Confinement {
+  readonly capabilities: readonly string[]
+  readonly noNewPrivileges: boolean
+  readonly writable: readonly string[]
+  /** Below the root of all control groups. */
+  readonly controlGroup: string
+}
+
+export interface SystemdUnitResult extends ScenarioResult {
+  /** Units of the whole system that failed at boot. */
+  readonly failedUnits: readonly string[]
+  readonly boot: UnitStatus
+  /** It said READY=1 before systemd took basic.target for reached. */
+  readonly readyBeforeBasic: boolean
+  readonly confinement: Confinement
+  readonly bump: Pick<State, 'generation' | 'kernelRandom' | 'degraded'> & { readonly statusText: string }
+  /** After a SIGKILL, when systemd has started it again. */
+  readonly afterKill: UnitStatus & Pick<State, 'generation' | 'generationId'> & { readonly samePage: boolean }
+  readonly clones: readonly (Pick<State, 'generation' | 'cause' | 'kernelRandom' | 'degraded'> & UnitStatus)[]
+  readonly doctor: Readonly<Record<string, string>>
+}
+
+/** The daemon as systemd runs it: the unit with its restrictions, its place in the boot, its restart. */
+export const systemdUnit: Scenario<SystemdUnitResult> = {
+  name: 'systemd-unit',
+  summary:
+    'systemd runs the daemon from its unit: boot, restrictions, a bump, SIGKILL and restart, clones, doctor',
+
+  async run(options: ScenarioOptions): Promise<SystemdUnitResult> {
+    const { kernel, clones, onProgress, signal } = options
+    const say = onProgress ?? (() => {})
+    const shared = { onProgress: say, ...(signal && { signal }) }
+    await using guest = await bootGuest({ kernel, init: 'systemd', trees: installedSnapsafe(), ...shared })
+    say('systemd has started everything')
+    const boot = await unitProperties(guest, unit, statusProperties)
+    const failedUnits = await listFailedUnits(guest)
+    const readyBeforeBasic = await isReadyBeforeBasic(guest)
+    const confinement = await readConfinement(guest, boot.MainPID)
+    say('bumping')
+    const bump = await tryBump(guest)
+    say('killing the daemon')
+    const afterKill = await killDaemon(guest)
+    const { findings } = await snapsafe<{ findings: { check: string; verdict: string }[] }>(guest, 'doctor')
+
+    say('taking a snapshot')
+    await using snapshot = await guest.snapshot()
+    const after: SystemdUnitResult['clones'][number][] = []
+    for (let number = 1; number <= clones; number++) {
+      say(`clone ${number} of ${clones}`)
+      await using clone = await snapshot.clone({ ...(signal && { signal }) })
+      const { generation, cause, kernelRandom, degraded } = (await untilReady(clone, afterKill.generation))
+        .state
+      const status = await unitProperties(clone, unit, statusProperties)
+      after.push({ generation, cause, kernelRandom, degraded, ...status })
+    }
+    const result = {
+      failedUnits,
+      boot,
+      readyBeforeBasic,
+      confinement,
+      bump,
+      afterKill,
+      clones: after,
+      doctor: Object.fromEntries(findings.map(({ check, verdict }) => [check, verdict])),
+    }
+    const problems = findProblems(result)
+    return { ok: problems.length === 0, problems, ...result }
+  },
+}
+
+async function listFailedUnits(guest: Guest): Promise<string[]> {
+  const text = await guest.run([
+    'systemctl',
+    'list-units',
+    '--failed',
+    '--plain',
+    '--no-legend',
+    '--no-pager',
+  ])
+  return text.split('\n').flatMap((line) => /^\S+/.exec(line)?.[0] ?? [])
+}
+
+async function isReadyBeforeBasic(guest: Guest): Promise<boolean> {
+  const names = ['ActiveEnterTimestampMonotonic'] as const
+  const daemon = await unitProperties(guest, unit, names)
+  const basic = await unitProperties(guest, 'basic.target', names)
+  const [ready, reached] = [daemon, basic].map((each) => Number(each.ActiveEnterTimestampMonotonic))
+  return ready !== undefined && reached !== undefined && ready > 0 && ready <= reached
+}
+
+async function readConfinement(guest: Guest, pid: string): Promise<Confinement> {
+  const status = await guest.readText(`/proc/${pid}/status`)
+  const bits = BigInt(`0x${/^CapEff:\s*(\w+)$/m.exec(status)?.[1]}`)
+  const capabilities = Array.from({ length: 64 }, (_, bit) => bit)
+    .filter((bit) => (bits >> BigInt(bit)) & 1n)
+    .map((bit) => capabilityNames[bit] ?? `capability ${bit}`)
+  const writable: string[] = []
+  for (const path of [...files.writable, ...files.readOnly]) {
+    if (await canWrite(guest, `/proc/${pid}/root${path}`)) writable.push(path)
+  }
+  const group = /^0::(.*)$/m.exec(await guest.readText(`/proc/${pid}/cgroup`))?.[1]
+  return {
+    capabilities: capabilities.sort(),
+    noNewPrivileges: /^NoNewPrivs:\s*1$/m.test(status),
+    writable,
+    controlGroup: group ?? '',
+  }
+}
+
+/** Through the root of a process, paths are what they are to the process. */
+async function canWrite(guest: Guest, path: string): Promise<boolean> {
+  try {
+    await guest.writeFile(path, '0')
+    return true
+  } catch (error) {
+    if (error instanceof AgentError && error.guestCode === 'EROFS') return false
+    throw error
+  }
+}
+
+async function tryBump(guest: Guest): Promise<SystemdUnitResult['bump']> {
+  const { generation, kernelRandom, degraded } = await snapsafe<State>(guest, 'bump', '--reason', 'test')
+  const told = (properties: { StatusText: string }) => properties.StatusText.includes(`${generation}`)
+  const { StatusText } = await untilUnit(guest, unit, ['StatusText'], told)
+  return { generation, kernelRandom, degraded, statusText: StatusText }
+}
+
+async function killDaemon(guest: Guest): Promise<SystemdUnitResult['afterKill']> {
+  const inode = await guest.run(['stat', '-c', '%i', page])
+  await guest.run(['systemctl', 'kill', '--signal=KILL', unit])
+  const isBack = ({ NRestarts, SubState }: UnitStatus) => NRestarts === '1' && SubState === 'running'
+  const status = await untilUnit(guest, unit, statusProperties, isBack)
+  const { generation, generationId } = await snapsafe<State>(guest, 'status')
+  const samePage = (await guest.run(['stat', '-c', '%i', page])) === inode
+  return { ...status, generation, generationId, samePage }
+}
+
+function findProblems(result: Omit<SystemdUnitResult, 'ok' | 'problems'>): string[] {
+  const { failedUnits, boot, readyBeforeBasic, confinement, bump, afterKill, clones, doctor } = result
+  const problems = failedUnits.map((name) => `${name} has failed`)
+  if (boot.SubState !== 'running') problems.push(`after the boot the daemon is ${boot.SubState}`)
+  if (boot.NRestarts !== '0') problems.push(`the daemon was started again ${boot.NRestarts} times at boot`)
+  if (!readyBeforeBasic) problems.push('the daemon was not ready before basic.target')
+  for (const path of files.writable) {
+    if (!confinement.writable.includes(path)) problems.push(`the daemon cannot write ${path}`)
+  }
+  for (const path of files.readOnly) {
+    if (confinement.writable.includes(path)) problems.push(`the daemon can write ${path}`)
+  }
+  if (bump.kernelRandom !== 'snapsafe') problems.push(`the kernel's generator is ${bump.kernelRandom}`)
+  if (!afterKill.samePage) problems.push('the daemon that came back made another page')
+  if (afterKill.generation !== bump.generation) {
+    problems.push(`the daemon came back with generation ${afterKill.generation}, not ${bump.generation}`)
+  }
+  for (const { generation, degraded, NRestarts } of clones) {
+    if (generation !== afterKill.generation + 1) problems.push(`a clone has generation ${generation}`)
+    if (degraded) problems.push('a clone is degraded')
+    if (NRestarts !== '1') problems.push('the daemon was started again in a clone')
+  }
+  for (const [check, verdict] of Object.entries(doctor)) {
+    if (verdict !== 'ok') problems.push(`doctor says ${verdict} of ${check}`)
+  }
+  return problems
+}
