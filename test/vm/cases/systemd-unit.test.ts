@@ -32,7 +32,7 @@ describe.skipIf(lack)(`the unit of the daemon, under systemd${lack ? ` (${lack})
     expect(result.bump.statusText).toContain('generation 1')
   })
 
-  it('brings a daemon that was killed back, on the same page and in the same generation', () => {
+  it('brings a daemon that was killed back while all other units were frozen, on the same page and in the same generation', () => {
     expect(result.afterKill).toMatchObject({
       SubState: 'running',
       NRestarts: '1',

@@ -5,7 +5,7 @@ import type { Guest } from '../framework/guest.ts'
 import type { Scenario, ScenarioOptions, ScenarioResult } from './scenario.ts'
 import { snapsafe, untilReady } from './snapsafe-guest.ts'
 import { installedSnapsafe } from './snapsafe-tree.ts'
-import { unitProperties, untilUnit } from './systemd-guest.ts'
+import { freezeOthers, unitProperties, untilUnit } from './systemd-guest.ts'
 
 const unit = 'snapsafed.service'
 const page = '/run/snapsafe/generation'
@@ -15,6 +15,8 @@ const files = {
   writable: ['/run/snapsafe/test', '/var/lib/snapsafe/test', '/sys/fs/cgroup/init.scope/cgroup.freeze'],
   readOnly: ['/usr/test', '/etc/test', '/var/lib/test', '/run/test', '/root/test', '/home/test'],
 } as const
+/** Something that runs on without the daemon, or stands still with everything else. */
+const workload = ['--unit=workload', '--slice=user.slice', 'sleep', 'infinity'] as const
 /** Bits of capabilities(7) by number. */
 const capabilityNames: Readonly<Record<number, string>> = {
   1: 'CAP_DAC_OVERRIDE',
@@ -42,7 +44,7 @@ export interface SystemdUnitResult extends ScenarioResult {
   readonly readyBeforeBasic: boolean
   readonly confinement: Confinement
   readonly bump: Pick<State, 'generation' | 'kernelRandom' | 'degraded'> & { readonly statusText: string }
-  /** After a SIGKILL, when systemd has started it again. */
+  /** After a SIGKILL while all other units were frozen, when systemd has started it again. */
   readonly afterKill: UnitStatus & Pick<State, 'generation' | 'generationId'> & { readonly samePage: boolean }
   readonly clones: readonly (Pick<State, 'generation' | 'cause' | 'kernelRandom' | 'degraded'> & UnitStatus)[]
   readonly doctor: Readonly<Record<string, string>>
@@ -66,8 +68,11 @@ export const systemdUnit: Scenario<SystemdUnitResult> = {
     const confinement = await readConfinement(guest, boot.MainPID)
     say('bumping')
     const bump = await tryBump(guest)
-    say('killing the daemon')
+    say('killing the daemon while all other units are frozen')
+    await guest.run(['systemd-run', ...workload])
+    const thaw = await freezeOthers(guest)
     const afterKill = await killDaemon(guest)
+    await thaw()
     const { findings } = await snapsafe<{ findings: { check: string; verdict: string }[] }>(guest, 'doctor')
 
     say('taking a snapshot')
