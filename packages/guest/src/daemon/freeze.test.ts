@@ -44,7 +44,7 @@ describe.skipIf(lack)(`what the daemon freezes${lack ? ` (${lack})` : ''}`, { ti
     const standsStill = [
       'system.slice/web.service',
       'system.slice/cron.service',
-      'machine.slice',
+      'machine.slice/vm.scope',
       `${user}/s2.scope`,
     ]
     cgroup.make(...runsOn, ...standsStill, `${user}/s1.scope/inner`)

@@ -44,8 +44,22 @@ describe('what is frozen', () => {
     const system = tree('/init.scope!', '/system.slice/a.service!', `${own.group}!`, '/user.slice/u/s!')
     const init = { group: '/init.scope', why: 'process 1 runs in it' }
     expect(planFreeze(system, ['/'], [own, init])).toEqual({
-      freeze: ['/system.slice/a.service', '/user.slice'],
+      freeze: ['/system.slice/a.service', '/user.slice/u'],
       running: [init, own],
+    })
+  })
+
+  it('is not a slice of systemd, which must be able to start units there, but each unit in it', () => {
+    const user = '/user.slice/user-1000.slice'
+    const paths = tree(
+      `${user}/user@1000.service/app.slice/a!`,
+      `${user}/session-1.scope!`,
+      '/b.slice!',
+      '/c.slice',
+    )
+    expect(planFreeze(paths, ['/'], [])).toEqual({
+      freeze: [`${user}/user@1000.service`, `${user}/session-1.scope`],
+      running: [{ group: '/b.slice', why: 'has processes of its own beside its units' }],
     })
   })
 
@@ -114,7 +128,7 @@ describe('what is frozen', () => {
   })
 
   it('leaves nothing out without a word, and freezes nothing exempt, whatever the groups', () => {
-    const part = fc.constantFrom('a', 'b', 'c')
+    const part = fc.constantFrom('a', 'b', 'c', 'd.slice')
     const path = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => `/${parts.join('/')}`)
     const node = fc.tuple(path, fc.boolean()).map(([name, busy]) => name + (busy ? '!' : ''))
     const groups = fc.array(fc.oneof(path, fc.constant('/')), { minLength: 1, maxLength: 3 })
@@ -128,7 +142,7 @@ describe('what is frozen', () => {
         const { freeze, running } = planFreeze(paths, wanted, exempt)
         const there = spared.filter(paths.exists)
         for (const group of freeze) {
-          expect(group).not.toBe('/')
+          expect(group).not.toMatch(/^\/$|\.slice$/)
           expect(freeze.filter((other) => isWithin(other, group))).toEqual([group])
           expect(there.filter((other) => isWithin(other, group) || isWithin(group, other))).toEqual([])
           expect(wanted.some((other) => isWithin(group, other))).toBe(true)

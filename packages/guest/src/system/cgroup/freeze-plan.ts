@@ -23,7 +23,7 @@ export interface FreezePlan {
 
 /**
  * Which groups to freeze so that everything in `groups` stands still but what is in `exempt`. A group with an exempt one
- * inside is not frozen as a whole: its children are, and its own processes run on. `*` in a path stands for anything within
+ * inside is not frozen as a whole, and no slice of systemd is: its children are, and its own processes run on. `*` in a path stands for anything within
  * one part of it. An exempt group that is outside of all the others does not matter and is not reported.
  */
 export function planFreeze(
@@ -54,13 +54,22 @@ function visit(tree: FreezeTree, path: string, spared: ReadonlyMap<string, strin
     return
   }
   const inside = [...spared.keys()].find((group) => isWithin(group, path))
-  if (inside === undefined && path !== rootGroup) {
+  if (inside === undefined && path !== rootGroup && !isSlice(path)) {
     plan.freeze.push(path)
     return
   }
   if (path !== rootGroup && tree.hasProcesses(path))
-    plan.running.push({ group: path, why: `has processes of its own beside ${inside}` })
+    plan.running.push({ group: path, why: `has processes of its own beside ${inside ?? 'its units'}` })
   for (const child of tree.children(path)) visit(tree, child, spared, plan)
+}
+
+/**
+ * systemd 254 and newer clones what it starts right into its group, and waits until the child has called execve(2). In a frozen
+ * slice that is never, and process 1 does nothing else meanwhile: it would not start a daemon again that was killed, and nobody
+ * would ever thaw. In a slice that is not frozen, the new unit runs.
+ */
+function isSlice(path: string): boolean {
+  return path.endsWith('.slice')
 }
 
 /** The exempt groups that there are, with all reasons of each. */
