@@ -20,6 +20,12 @@ export async function freezeOthers(guest: Guest): Promise<() => Promise<void>> {
   }
 }
 
+/** The groups that somebody has frozen, not those below them. */
+export async function frozenGroups(guest: Guest): Promise<string[]> {
+  const { stdout } = await guest.exec(['grep', '-rlx', '--include=cgroup.freeze', '1', groupsFolder])
+  return stdout.split('\n').flatMap((line) => /^(.*)\/cgroup\.freeze$/.exec(line)?.[1] ?? [])
+}
+
 /** Properties of a unit, as `systemctl show` names and writes them. */
 export async function unitProperties<Name extends string>(
   guest: Guest,
