@@ -2,6 +2,7 @@ import { inGuest } from './in-guest.ts'
 import { plannedClone } from './planned-clone.ts'
 import { restoreWhileDown } from './restore-while-down.ts'
 import type { Scenario } from './scenario.ts'
+import { systemdFreeze } from './systemd-freeze.ts'
 import { systemdUnit } from './systemd-unit.ts'
 import { unplannedClone } from './unplanned-clone.ts'
 
@@ -12,4 +13,5 @@ export const scenarios: readonly Scenario[] = [
   restoreWhileDown,
   inGuest,
   systemdUnit,
+  systemdFreeze,
 ]
