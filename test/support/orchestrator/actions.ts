@@ -86,7 +86,7 @@ export const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 10,
     arbitrary: fc.record({
       do: fc.constant('prepare'),
-      key: fc.option(key, { nil: undefined, freq: 1 }),
+      key: fc.option(key, { nil: undefined, freq: 2 }),
       veto: fc.integer({ min: 0, max: 4 }).map((one) => one === 0),
     }),
   },

@@ -59,19 +59,6 @@ describe('a stage', () => {
     expect(play.wait(1).announced).toEqual(['ready'])
   })
 
-  it('has deadlines in whole microseconds', () => {
-    // What is left of a millisecond, as a fraction of it, is not always a whole number of microseconds again.
-    const limits = { maxDeadlineMs: 1, graceMs: 50 }
-    for (let lateUsec = 0; lateUsec < 1000; lateUsec++) {
-      const play = new Play({ limits }).join('1', { deadlineMs: 1 })
-      play.nowUsec = 0
-      play.restored()
-      play.nowUsec = lateUsec
-      play.join('2', { deadlineMs: 1, adjustedTo: 0 })
-      expect(play.watcher('2')?.dueAtUsec).toBe(1000)
-    }
-  })
-
   it('waits for one that comes outdated while running as long as its own deadline', () => {
     const limits = { maxDeadlineMs: 60_000, graceMs: 50 }
     const play = new Play({ limits, generation: 2, changedAtUsec: 0 })
