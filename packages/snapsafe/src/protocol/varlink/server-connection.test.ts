@@ -1,9 +1,10 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { createConnection, createServer, type Server, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { loadNative } from '../../native.ts'
 import { type ProtocolViolationError, VarlinkError } from './errors.ts'
 import { encodeFrame, FrameDecoder } from './frame.ts'
 import { parseInterface } from './idl/parse-interface.ts'
@@ -31,12 +32,15 @@ let folder: string
 let server: Server | undefined
 let peers: Socket[]
 let connections: ServerConnection[]
+/** The service's, of which `connections` are made. */
+let sockets: Socket[]
 const internalErrors: [unknown, string][] = []
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'snapsafe-varlink-'))
   peers = []
   connections = []
+  sockets = []
   internalErrors.length = 0
 })
 
@@ -62,18 +66,8 @@ async function connectPeer(
   const path = join(folder, 'socket')
   const closed = deferred<Error | undefined>()
   server = createServer((socket) => {
-    connections.push(
-      new ServerConnection(socket, {
-        interfaces: [description],
-        service,
-        dispatch: dispatchTo(handlers as never),
-        internalErrorName: `${prefix}.Internal`,
-        protocolErrorName: `${prefix}.ProtocolError`,
-        onInternalError: (error, method) => internalErrors.push([error, method]),
-        onClose: closed.resolve,
-        ...options,
-      }),
-    )
+    sockets.push(socket)
+    connections.push(serve(socket, handlers, { onClose: closed.resolve, ...options }))
   })
   server.listen(path)
   await once(server, 'listening')
@@ -82,6 +76,22 @@ async function connectPeer(
   peers.push(socket)
   await once(socket, 'connect')
   return new Peer(socket, closed.promise as Promise<ProtocolViolationError | undefined>)
+}
+
+function serve(
+  socket: Socket,
+  handlers: { [method: string]: Handler },
+  options: Partial<ServerConnectionOptions>,
+): ServerConnection {
+  return new ServerConnection(socket, {
+    interfaces: [description],
+    service,
+    dispatch: dispatchTo(handlers as never),
+    internalErrorName: `${prefix}.Internal`,
+    protocolErrorName: `${prefix}.ProtocolError`,
+    onInternalError: (error, method) => internalErrors.push([error, method]),
+    ...options,
+  })
 }
 
 class Peer {
@@ -417,6 +427,57 @@ test('close hands over what was written and aborts the call under way', async ()
   expect(await peer.closed).toBeUndefined()
 })
 
+describe('a connection that another one goes on with', () => {
+  const Count: Handler = async (call: ServerCall<{ to: number }>) => {
+    call.replyContinues({ n: call.parameters.to })
+    await hang(call as never)
+  }
+
+  test('is detached without a sign to the peer, and the call under way goes on', async () => {
+    const peer = await connectPeer({ Count })
+    peer.call('Count', { to: 1 }, { more: true })
+    await peer.expectReplies({ parameters: { n: 1 }, continues: true })
+    const fd = copyOf(sockets[0])
+    await connections[0]?.detach()
+    expect(await peer.closed).toBeUndefined()
+
+    const underWay = { method: `${prefix}.Count`, parameters: { to: 2 } }
+    const other = serve(new Socket({ fd, readable: true, writable: true }), { Count }, { underWay })
+    await peer.expectReplies(
+      { parameters: { n: 1 }, continues: true },
+      { parameters: { n: 2 }, continues: true },
+    )
+    expect(peer.socket.readableEnded).toBe(false)
+    const ended = once(peer.socket, 'end')
+    await other.close()
+    await ended
+    expect(internalErrors).toEqual([])
+  })
+
+  test('has all that was written before it was detached', async () => {
+    const text = 'x'.repeat(900_000)
+    const Echo: Handler = async (call) => call.reply({ text })
+    const peer = await connectPeer({ Echo })
+    peer.socket.pause()
+    peer.call('Echo', { text: '' })
+    await vi.waitFor(() => expect(sockets[0]?.writableLength).toBeGreaterThan(0))
+    const detached = connections[0]?.detach()
+    peer.socket.resume()
+    await detached
+    await peer.expectReplies({ parameters: { text } })
+  })
+
+  test('is detached after a time where the peer does not read', async () => {
+    const Echo: Handler = async (call) => call.reply({ text: 'x'.repeat(900_000) })
+    const peer = await connectPeer({ Echo }, { limits: { closeTimeoutMs: 50 } })
+    peer.socket.pause()
+    peer.call('Echo', { text: '' })
+    await vi.waitFor(() => expect(sockets[0]?.writableLength).toBeGreaterThan(0))
+    await connections[0]?.detach()
+    expect(sockets[0]?.destroyed).toBe(true)
+  })
+})
+
 test('a slow stream that awaits drained keeps a peer that reads', async () => {
   const text = 'x'.repeat(1000)
   const Echo: Handler = async (call) => {
@@ -433,6 +494,19 @@ test('a slow stream that awaits drained keeps a peer that reads', async () => {
 
 async function replyCount(peer: Peer, count: number): Promise<void> {
   while (peer.replies.length < count) await once(peer.socket, 'data')
+}
+
+/** Another descriptor of the same open socket, as another process may have it. */
+function copyOf(socket: Socket | undefined): number {
+  const { addon } = loadNative()
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
+  if (!addon) throw new Error('this test needs the addon: node tools/build-addon.mjs')
+  const self = addon.pidfdOpen(process.pid)
+  try {
+    return addon.pidfdGetFd(self, fd)
+  } finally {
+    closeSync(self)
+  }
 }
 
 function deferred<T>() {

@@ -54,11 +54,28 @@ export class ServerConnection {
     socket.on('error', (error) => {
       if (!this.#closing) this.#reason = error
     })
+    if (options.underWay) {
+      this.#waiting.push({ ...options.underWay, more: true, oneway: false, upgrade: false })
+      void this.#work()
+    }
   }
 
   /** Aborts the call under way, hands over what was written, and resolves when the socket is closed. */
   close(): Promise<void> {
     this.#end()
+    return this.#closed
+  }
+
+  /**
+   * Like close, but the peer does not notice: for a connection that another process has, too, and goes on with. What was
+   * written is handed over; what arrives meanwhile is lost.
+   */
+  detach(): Promise<void> {
+    if (this.#closing) return this.#closed
+    this.#stop(undefined)
+    this.#socket.pause()
+    // Not end(): shutdown(2) would end the connection for whoever has it. An empty write ends after all that came before it.
+    this.#socket.write('', this.#destroyInTime())
     return this.#closed
   }
 
@@ -150,12 +167,17 @@ export class ServerConnection {
   #end(reason?: Error, lastWords?: Buffer | string): void {
     if (this.#closing) return
     this.#stop(reason)
-    const destroy = () => this.#socket.destroy()
-    this.#closeTimer = setTimeout(destroy, this.#limits.closeTimeoutMs)
-    this.#socket.once('finish', destroy)
+    this.#socket.once('finish', this.#destroyInTime())
     // What still arrives is read and dropped: closing with unread input would cost the peer our last words.
     this.#socket.resume()
     this.#socket.end(lastWords)
+  }
+
+  /** What closes the socket; it is done after a time in any case. */
+  #destroyInTime(): () => void {
+    const destroy = () => void this.#socket.destroy()
+    this.#closeTimer = setTimeout(destroy, this.#limits.closeTimeoutMs)
+    return destroy
   }
 
   #stop(reason: Error | undefined): void {

@@ -43,6 +43,11 @@ export interface ServerConnectionOptions {
   readonly protocolErrorName?: string
   /** A bug of ours: what was thrown, and by the handler of which method (fully qualified). */
   readonly onInternalError: (error: unknown, method: string) => void
+  /**
+   * A call, fully qualified and with `more`, that came on this connection before it was ours, and is not answered to its
+   * end: it is handled as if its frame had just come.
+   */
+  readonly underWay?: { readonly method: string; readonly parameters: object }
   /** Called once, when the socket is closed. `reason` is undefined if one side simply closed. */
   readonly onClose?: (reason: Error | undefined) => void
   readonly limits?: Partial<ServerLimits>
