@@ -7,6 +7,7 @@ import { apiError } from './api-error.ts'
 import type { Caller } from './caller.ts'
 import type { Config } from './config.ts'
 import { getLog } from './get-log.ts'
+import type { KeptConnection } from './kept-connection.ts'
 import type { Log } from './log.ts'
 import type { Manager } from './manager.ts'
 import { printable } from './printable.ts'
@@ -35,6 +36,7 @@ export interface ApiContext {
   readonly kernelRandom: KernelRandomDoor
   readonly memory: MemoryGuard
   readonly caller: Caller
+  readonly connection: KeptConnection
 }
 
 type Access = 'everybody' | 'privileged'

@@ -28,9 +28,15 @@ export function identifyCaller(addon: NativeAddon, socket: Socket, group: number
   }
 }
 
-function descriptorOf(socket: Socket): number {
+/** The descriptor of a socket; undefined when it was closed. */
+export function openDescriptorOf(socket: Socket): number | undefined {
   // Node offers the descriptor in no other way; libuv's handle has had this field since Node 0.x.
   const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd
-  if (fd === undefined || fd < 0) throw new Error('the socket was closed before its peer could be identified')
+  return fd === undefined || fd < 0 ? undefined : fd
+}
+
+function descriptorOf(socket: Socket): number {
+  const fd = openDescriptorOf(socket)
+  if (fd === undefined) throw new Error('the socket was closed before its peer could be identified')
   return fd
 }

@@ -3,14 +3,15 @@ import { loadNative, type NativeAddon } from 'snapsafe/native'
 import { createOrContinuePage, type PageWriter } from 'snapsafe/protocol'
 import { kmsgSource } from '../sources/kmsg.ts'
 import type { Source, SourceEvidence } from '../sources/source.ts'
+import { FdStore } from '../system/fd-store.ts'
 import { groupId } from '../system/group.ts'
 import { type KernelRandomDoor, kernelRandomDoor } from '../system/kernel-random.ts'
 import { makeDirectory } from '../system/make-directory.ts'
 import { connectionLimit } from '../system/open-files.ts'
-import { isGone } from '../system/process-status.ts'
 import { MemoryGuard } from '../system/protected-memory.ts'
-import { inheritedSocket, notifyServiceManager } from '../system/systemd.ts'
+import { type InheritedDescriptors, inheritedDescriptors, notifyServiceManager } from '../system/systemd.ts'
 import { version } from '../version.ts'
+import { adopt, restart } from './adopt.ts'
 import { beginning } from './beginning.ts'
 import type { Config } from './config.ts'
 import { enforce } from './enforce.ts'
@@ -25,6 +26,7 @@ import { ApiServer, temporarySocket } from './server.ts'
 import { SourceBoard } from './source-board.ts'
 import { type StartedSources, startSources } from './start-sources.ts'
 import { StateStore } from './store.ts'
+import type { Telling } from './untold.ts'
 
 const writableByOthersMask = 0o002
 /** unix(7): sun_path has 108 bytes, of which the last is NUL. */
@@ -62,9 +64,14 @@ export class Daemon {
       const memory = new MemoryGuard(addon)
       closeLater(() => memory.close())
       const parts = { addon, paths, config, log, freeze, kernelRandom, memory }
-      const { manager, continued } = openManager(parts, closeLater)
+      const { manager, continued, untold, goOn } = openManager(parts, closeLater)
       const board = new SourceBoard()
-      const sources = await startSources(enabledSources(config, addon), config.sources, {
+      const inherited = inheritedDescriptors()
+      // Nobody is let in, and nothing but Watch goes on, before the sources look.
+      const api = { ...parts, manager, board, inherited, sampleSources: () => sources.sample() }
+      const { server, connected } = openServer({ ...api, untold }, closeLater)
+      goOn(connected)
+      const sources: StartedSources = await startSources(enabledSources(config, addon), config.sources, {
         manager,
         continued,
         log,
@@ -75,7 +82,7 @@ export class Daemon {
       // Only now, when a restore that was missed is known: what was frozen is thawed in its generation, or in one of its own.
       const detail = 'the daemon was started again while a snapshot was planned'
       manager.dispatch({ type: 'release', nowUsec: manager.nowUsec(), detail })
-      await listen({ ...parts, manager, board, sources }, closeLater)
+      await listen({ ...api, server }, closeLater)
       notifyServiceManager(addon, `READY=1\nSTATUS=generation ${manager.state.generation}`)
       closeLater(() => notifyServiceManager(addon, 'STOPPING=1'))
       return daemon
@@ -114,8 +121,17 @@ interface Parts {
 
 type CloseLater = (close: () => void | Promise<void>) => void
 
-/** The page, what the daemon before left, and the manager that goes on from there. `continued`: there was one. */
-function openManager(parts: Parts, closeLater: CloseLater): { manager: Manager; continued: boolean } {
+interface OpenedManager {
+  readonly manager: Manager
+  /** There was a daemon before this one. */
+  readonly continued: boolean
+  readonly untold: readonly Telling[]
+  /** Begins where that one ended; `connected`: watchers whose connection was kept. */
+  readonly goOn: (connected: readonly string[]) => void
+}
+
+/** The page, what the daemon before left, and the manager that goes on from there. */
+function openManager(parts: Parts, closeLater: CloseLater): OpenedManager {
   const { addon, paths, config, log, freeze, kernelRandom, memory } = parts
   const opened = createOrContinuePage(paths.page, { native: addon, id: kernelRandom.drawId() })
   const { page, created, repaired } = opened
@@ -147,14 +163,12 @@ function openManager(parts: Parts, closeLater: CloseLater): { manager: Manager; 
   closeLater(() => closeManager(manager))
   tellBeginning(page, created, repaired, log)
   const continued = !created || left !== undefined
-  if (continued) {
-    const dead = [...manager.state.watchers].filter(({ owner }) => isGone(owner.pid, owner.startTicks))
-    const nowUsec = manager.nowUsec()
-    manager.dispatch({ type: 'restarted', nowUsec, dead: dead.map(({ id }) => id) })
+  const goOn = (connected: readonly string[]): void => {
+    if (continued) restart(manager, connected)
+    // Without what the daemon before knew, an id on the page may be of another generation than the number.
+    if (repaired && saved.state !== left?.state) manager.report(brokenPage)
   }
-  // Without what the daemon before knew, an id on the page may be of another generation than the number.
-  if (repaired && saved.state !== left?.state) manager.report(brokenPage)
-  return { manager, continued }
+  return { manager, continued, untold: saved.untold ?? [], goOn }
 }
 
 /** Nobody is left frozen, not even by a daemon that cannot start. */
@@ -163,34 +177,48 @@ async function closeManager(manager: Manager): Promise<void> {
   manager.close()
 }
 
-/** Lets everybody in. */
-async function listen(
-  parts: Parts & { manager: Manager; board: SourceBoard; sources: StartedSources },
+interface ApiParts extends Parts {
+  readonly manager: Manager
+  readonly board: SourceBoard
+  readonly sampleSources: () => void
+  readonly inherited: InheritedDescriptors
+}
+
+/** The service, with the connections that were kept for it; returns whose those are. It does not listen yet. */
+function openServer(
+  parts: ApiParts & { untold: readonly Telling[] },
   closeLater: CloseLater,
-): Promise<void> {
-  const { addon, paths, config, log, kernelRandom, memory, manager, board, sources } = parts
+): { server: ApiServer; connected: readonly string[] } {
+  const { addon, config, log, kernelRandom, memory, manager, board, sampleSources, inherited, untold } = parts
+  const { stored } = inherited
+  const fdStore = new FdStore({ addon, stored, warn: log.warning })
   const server = new ApiServer({
-    context: {
-      addon,
-      manager,
-      config,
-      log,
-      sources: board,
-      sampleSources: () => sources.sample(),
-      kernelRandom,
-      memory,
-    },
+    context: { addon, manager, config, log, sources: board, sampleSources, kernelRandom, memory },
+    fdStore,
     maxConnections: connectionLimit(config.daemon.max_connections, log),
     group: groupId(config.daemon.group),
     service: { vendor: 'snapsafe', product: 'snapsafed', version, url: '' },
   })
-  const inherited = inheritedSocket()
-  await server.listen(paths.socket, inherited)
+  closeLater(() => closeServer(manager, server))
+  return { server, connected: adopt(stored, { addon, manager, server, fdStore, log, untold }) }
+}
+
+async function closeServer(manager: Manager, server: ApiServer): Promise<void> {
+  // First: a watcher whose connection is closed here has not left, and owes what it owed.
+  await closeManager(manager)
+  await server.close()
+}
+
+/** Lets everybody in. */
+async function listen(
+  { paths, manager, inherited, server }: ApiParts & { server: ApiServer },
+  closeLater: CloseLater,
+): Promise<void> {
+  const { listening } = inherited
+  await server.listen(paths.socket, listening)
   closeLater(async () => {
-    // First: a watcher whose connection is closed here has not left, and owes what it owed.
-    await closeManager(manager)
-    await server.close()
-    if (inherited === undefined) rmSync(paths.socket, { force: true })
+    await closeServer(manager, server)
+    if (listening === undefined) rmSync(paths.socket, { force: true })
   })
 }
 

@@ -11,6 +11,7 @@ import { Audience } from './audience.ts'
 import type { Log } from './log.ts'
 import { printable } from './printable.ts'
 import type { Saved, StateStore, StoreRecord } from './store.ts'
+import { isTelling } from './untold.ts'
 
 /** setTimeout takes no more. */
 const maxTimerMs = 2 ** 31 - 1
@@ -72,7 +73,7 @@ export class Manager {
     this.#state = options.saved.state
     this.#memories = new Map(options.saved.memories)
     this.#credits = options.saved.credits
-    options.store.write(this.#saved())
+    options.store.write(options.saved)
     options.page.publish(pageFields(this.#state))
     this.#rearm()
   }
@@ -151,8 +152,9 @@ export class Manager {
     const [state, effects] = event ? step(this.#state, event) : [this.#state, []]
     const logged = state.log !== this.#state.log
     this.#state = state
-    this.#options.store.tidy(() => this.#saved())
     for (const effect of effects) this.#do(effect)
+    if (effects.some(isTelling)) this.#options.store.append({})
+    this.#options.store.tidy(() => this.#saved())
     if (logged) this.audience.logged()
   }
 

@@ -1,15 +1,21 @@
 import { chmodSync, renameSync, rmSync } from 'node:fs'
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, Socket } from 'node:net'
 import {
   dispatchTo,
   generationInterface,
   interfaceName,
+  type MethodHandlers,
   type Methods,
   ServerConnection,
   type ServiceInfo,
 } from 'snapsafe/protocol'
+import type { WatcherRecord } from '../orchestrator/watcher-table.ts'
+import type { FdStore } from '../system/fd-store.ts'
 import { type ApiContext, apiFor } from './api.ts'
 import { type Caller, identifyCaller } from './caller.ts'
+import { KeptConnection } from './kept-connection.ts'
+import type { Telling } from './untold.ts'
+import { parametersOf, watchAgain } from './watch.ts'
 
 /** The kernel caps it at net.core.somaxconn. After a restart all watchers come back at once. */
 const backlog = 4096
@@ -26,7 +32,9 @@ export function temporarySocket(path: string): string {
 
 export interface ServerOptions {
   /** What the methods of every connection work with. */
-  readonly context: Omit<ApiContext, 'caller'>
+  readonly context: Omit<ApiContext, 'caller' | 'connection'>
+  /** Keeps the connections of watchers for the next daemon. */
+  readonly fdStore: FdStore
   /** Of everybody. */
   readonly maxConnections: number
   readonly group: number | undefined
@@ -37,7 +45,7 @@ export interface ServerOptions {
 export class ApiServer {
   readonly #options: ServerOptions
   readonly #server: Server
-  readonly #connections = new Map<ServerConnection, Caller>()
+  readonly #connections = new Map<ServerConnection, KeptConnection>()
   readonly #perUser = new Map<number, number>()
   #turnedAwayAtMs = Number.NEGATIVE_INFINITY
 
@@ -57,9 +65,28 @@ export class ApiServer {
     renameSync(temporary, path)
   }
 
+  /** Goes on with the connection of a watcher, which it owns then. `untold`: see `untoldTo`. Throws where it cannot. */
+  adopt(fd: number, watcher: WatcherRecord, untold: readonly Telling[]): void {
+    const { context, group } = this.#options
+    const socket = new Socket({ fd, readable: true, writable: true })
+    const caller = identifyCaller(context.addon, socket, group)
+    const underWay = { method: `${interfaceName}.Watch`, parameters: parametersOf(watcher) }
+    this.#serve(
+      socket,
+      caller,
+      (each) => ({ Watch: (call) => watchAgain(call, each, watcher, untold) }),
+      underWay,
+    )
+  }
+
+  /** Those who are kept for the next daemon notice nothing. */
   async close(): Promise<void> {
+    this.#options.fdStore.close()
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    await Promise.all([...this.#connections.keys()].map((connection) => connection.close()))
+    const ends = [...this.#connections].map(([connection, { isKept }]) =>
+      isKept ? connection.detach() : connection.close(),
+    )
+    await Promise.all(ends)
     await closed
   }
 
@@ -77,7 +104,7 @@ export class ApiServer {
   }
 
   #accept(socket: Socket): void {
-    const { context, group, service } = this.#options
+    const { context, group } = this.#options
     let caller: Caller
     try {
       caller = identifyCaller(context.addon, socket, group)
@@ -90,17 +117,29 @@ export class ApiServer {
       socket.destroy()
       return
     }
+    this.#serve(socket, caller, apiFor)
+  }
+
+  #serve(
+    socket: Socket,
+    caller: Caller,
+    handlersFor: (context: ApiContext) => Partial<MethodHandlers<Methods>>,
+    underWay?: { readonly method: string; readonly parameters: object },
+  ): void {
+    const { context, service, fdStore } = this.#options
+    const kept = new KeptConnection(fdStore, socket)
     const connection = new ServerConnection(socket, {
       interfaces: [generationInterface()],
       service,
-      dispatch: dispatchTo<Methods>(apiFor({ ...context, caller })),
+      dispatch: dispatchTo<Methods>(handlersFor({ ...context, caller, connection: kept })),
+      ...(underWay && { underWay }),
       internalErrorName: `${interfaceName}.Internal`,
       protocolErrorName: `${interfaceName}.ProtocolError`,
       onInternalError: (error, method) =>
         context.log.error(`${method} failed: ${(error as Error)?.stack ?? error}`),
       onClose: () => this.#forget(connection, caller),
     })
-    this.#connections.set(connection, caller)
+    this.#connections.set(connection, kept)
     this.#perUser.set(caller.uid, (this.#perUser.get(caller.uid) ?? 0) + 1)
   }
 

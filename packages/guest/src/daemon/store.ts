@@ -6,6 +6,7 @@ import { type WatcherRecord, WatcherTable } from '../orchestrator/watcher-table.
 import type { MergeState } from '../sources/merge.ts'
 import type { SourceMemory } from '../sources/source.ts'
 import type { Log } from './log.ts'
+import { isTelling, type Telling } from './untold.ts'
 
 /** Of the file. Another one is not understood: the page alone is what is known then. */
 const formatVersion = 2
@@ -20,9 +21,14 @@ export interface Saved {
   /** What each source last saw. */
   readonly memories: ReadonlyMap<string, SourceMemory>
   readonly credits: MergeState
+  /** What watchers were to be told of when the daemon ended; it may have died before it did. Default: nothing. */
+  readonly untold?: readonly Telling[]
 }
 
-/** One change; what belongs together is one record, of which a daemon that is killed leaves all or nothing. */
+/**
+ * One change; what belongs together is one record, of which a daemon that is killed leaves all or nothing. An empty one says that
+ * watchers were told of what was before it.
+ */
 export interface StoreRecord {
   readonly event?: OrchestratorEvent
   readonly memory?: { readonly source: string; readonly memory: SourceMemory }
@@ -35,6 +41,7 @@ interface Head {
   readonly state: Omit<OrchestratorState, 'watchers'> & { readonly watchers: readonly WatcherRecord[] }
   readonly memories: readonly (readonly [string, SourceMemory])[]
   readonly credits: readonly (readonly [string, readonly number[]])[]
+  readonly untold?: readonly Telling[]
 }
 
 /**
@@ -122,8 +129,9 @@ export class StateStore {
   }
 }
 
-function headOf({ state, memories, credits }: Saved): Head {
+function headOf({ state, memories, credits, untold }: Saved): Head {
   return {
+    ...(untold?.length && { untold }),
     version: formatVersion,
     state: { ...state, watchers: [...state.watchers] },
     memories: [...memories],
@@ -139,14 +147,16 @@ function replay(text: string): Saved {
   if (head.version !== formatVersion) throw new Error(`it is of format ${head.version}, not ${formatVersion}`)
   let state: OrchestratorState = { ...head.state, watchers: WatcherTable.of(head.state.watchers) }
   const memories = new Map(head.memories)
-  let credits = head.credits
+  let { credits, untold = [] } = head
   for (const line of lines) {
     const record = JSON.parse(line) as StoreRecord
     if (record.memory) memories.set(record.memory.source, record.memory.memory)
     if (record.credits) credits = record.credits
-    if (record.event) [state] = step(state, record.event)
+    const [next, effects] = record.event ? step(state, record.event) : [state, []]
+    state = next
+    untold = effects.filter(isTelling)
   }
-  return { state, memories, credits: new Map(credits) }
+  return { state, memories, credits: new Map(credits), untold }
 }
 
 function writeAll(fd: number, bytes: Buffer): number {

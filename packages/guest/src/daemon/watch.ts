@@ -2,11 +2,12 @@ import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { Methods, ServerCall, WatchEvent } from 'snapsafe/protocol'
 import { serviceErrors } from 'snapsafe/protocol'
-import { hasBegun } from '../orchestrator/stages.ts'
-import type { OrchestratorState } from '../orchestrator/state.ts'
+import type { WatcherRecord } from '../orchestrator/watcher-table.ts'
 import { isGone, startTicksOf } from '../system/process-status.ts'
 import type { ApiContext } from './api.ts'
 import { apiError } from './api-error.ts'
+import type { WatcherLink } from './change.ts'
+import { isTold, type Telling, untoldTo } from './untold.ts'
 import { viewState } from './view.ts'
 
 const maxNameChars = 128
@@ -19,31 +20,70 @@ type WatchCall = ServerCall<Methods['Watch']['parameters'], Methods['Watch']['re
 export async function watch(call: WatchCall, context: ApiContext): Promise<void> {
   const { manager, caller } = context
   check(call, context)
-  const { stage = 'application', beforeSnapshot, notify } = given(call.parameters)
-  const signaller = notify === 'signal' || notify === 'both' ? openSignaller(call, context) : undefined
   const id = String(manager.state.lastWatcher + 1)
   const owner = { pid: caller.pid, uid: caller.uid, startTicks: startTicksOf(caller.pid) }
+  await serve(call, context, { id, owner }, ({ reply }) => {
+    const nowUsec = manager.nowUsec()
+    manager.dispatch({ type: 'watcher-joined', nowUsec, id, owner, ...record(call, context) })
+    reply('registered')
+  })
+}
+
+/** Goes on with the Watch of a watcher whose connection has outlived the daemon before this one. */
+export async function watchAgain(
+  call: WatchCall,
+  context: ApiContext,
+  watcher: WatcherRecord,
+  untold: readonly Telling[],
+): Promise<void> {
+  await serve(call, context, watcher, ({ tell }) => {
+    for (const event of untoldTo(watcher, context.manager.state, untold)) tell(event)
+  })
+}
+
+/** The parameters of the Watch that made a watcher what it is. */
+export function parametersOf(watcher: WatcherRecord): Methods['Watch']['parameters'] {
+  const { name, tracked, deadlineMs, stage, beforeSnapshot, registeredAtUsec, notify, signal } = watcher
+  return {
+    name,
+    tracked,
+    deadlineMs,
+    stage,
+    beforeSnapshot,
+    registeredAtUsec,
+    ...(notify !== undefined && { notify }),
+    ...(signal !== undefined && { signal }),
+  }
+}
+
+/** Tells of what the watcher wants to know until the connection is closed; `begin` is called first. */
+async function serve(
+  call: WatchCall,
+  context: ApiContext,
+  { id, owner }: Pick<WatcherRecord, 'id' | 'owner'>,
+  begin: (say: { reply(event: WatchEvent): void; tell: WatcherLink['tell'] }) => void,
+): Promise<void> {
+  const { manager, caller, connection } = context
+  const { stage = 'application', beforeSnapshot, notify } = given(call.parameters)
+  let signaller: Signaller | undefined
   const reply = (event: WatchEvent): void => {
     const outdated = isTold(manager.state, id)
     call.replyContinues({ watcher: id, event, outdated, state: viewState(manager.state, caller) })
+    connection.keep(id)
+  }
+  const tell: WatcherLink['tell'] = (event) => {
+    if (event === 'generation') signaller?.send()
+    if (event !== 'generation' || notify !== 'signal') reply(event)
   }
   const detach = manager.audience.attach(id, caller.uid, {
     stage,
     beforeSnapshot: beforeSnapshot ?? false,
-    tell(event) {
-      if (event === 'generation') signaller?.send()
-      if (event !== 'generation' || notify !== 'signal') reply(event)
-    },
+    tell,
   })
   try {
-    manager.dispatch({
-      type: 'watcher-joined',
-      nowUsec: manager.nowUsec(),
-      id,
-      owner,
-      ...record(call, context),
-    })
-    reply('registered')
+    signaller = openSignaller(call, context)
+    connection.keep(id)
+    begin({ reply, tell })
     await new Promise<void>((resolve) => {
       call.signal.addEventListener('abort', () => resolve())
       if (call.signal.aborted) resolve()
@@ -51,6 +91,7 @@ export async function watch(call: WatchCall, context: ApiContext): Promise<void>
   } finally {
     detach()
     signaller?.close()
+    connection.release()
     const mayReturn = caller.pid > 0 && !isGone(owner.pid, owner.startTicks)
     manager.dispatch({ type: 'watcher-left', nowUsec: manager.nowUsec(), id, mayReturn })
   }
@@ -58,7 +99,8 @@ export async function watch(call: WatchCall, context: ApiContext): Promise<void>
 
 /** What the state machine is told of a watcher that registers. */
 function record({ parameters }: WatchCall, { manager, config, caller }: ApiContext) {
-  const { name, tracked, deadlineMs, adjustedTo, registeredAtUsec, stage, beforeSnapshot } = given(parameters)
+  const { name, tracked, deadlineMs, adjustedTo, registeredAtUsec, stage, beforeSnapshot, notify, signal } =
+    given(parameters)
   const { deadline, max_deadline, wait_for, after_deadline, policies } = config.watchers
   const nowUsec = manager.nowUsec()
   return {
@@ -68,6 +110,8 @@ function record({ parameters }: WatchCall, { manager, config, caller }: ApiConte
     deadlineMs: Math.min(deadlineMs ?? deadline, max_deadline),
     policy: policies[name] ?? after_deadline,
     beforeSnapshot: beforeSnapshot ?? false,
+    ...(notify !== undefined && { notify }),
+    ...(signal !== undefined && { signal }),
     // Nobody is registered later than now, and so none is asked before those who come after it.
     registeredAtUsec: Math.min(registeredAtUsec ?? nowUsec, nowUsec),
     adjustedTo: adjustedTo ?? manager.state.generation,
@@ -94,15 +138,15 @@ function check({ parameters }: WatchCall, { manager, config, caller }: ApiContex
   }
 }
 
-/** Whether it is outdated, and it is its turn to adjust. */
-function isTold({ watchers, generation, phase, stage }: OrchestratorState, id: string): boolean {
-  const watcher = watchers.get(id)
-  if (!watcher || watcher.adjustedTo === generation) return false
-  return phase !== 'adjusting' || hasBegun(watcher.stage, stage)
+interface Signaller {
+  send(): void
+  close(): void
 }
 
-/** Sends the signal that the watcher asked for to its process, and to no other that may come to have its pid. */
-function openSignaller(call: WatchCall, { caller, addon, log }: ApiContext): { send(): void; close(): void } {
+/** Sends the signal that the watcher asked for, if it did, to its process, and to no other that may come to have its pid. */
+function openSignaller(call: WatchCall, { caller, addon, log }: ApiContext): Signaller | undefined {
+  const { notify } = call.parameters
+  if (notify !== 'signal' && notify !== 'both') return undefined
   const name = call.parameters.signal ?? 'SIGUSR2'
   let pidfd: number
   try {

@@ -1,4 +1,13 @@
-import type { Cause, Evidence, KernelRandom, LogOutcome, Running, Stage } from 'snapsafe/protocol'
+import type {
+  Cause,
+  Evidence,
+  KernelRandom,
+  LogOutcome,
+  Notify,
+  Running,
+  Signal,
+  Stage,
+} from 'snapsafe/protocol'
 import type { DeadlinePolicy, WatcherOwner } from './watcher-table.ts'
 
 /**
@@ -42,6 +51,8 @@ export type OrchestratorEvent = { readonly nowUsec: number } & (
       readonly deadlineMs: number
       readonly policy: DeadlinePolicy
       readonly beforeSnapshot: boolean
+      readonly notify?: Notify
+      readonly signal?: Signal
       readonly registeredAtUsec: number
       readonly adjustedTo: number
     }
@@ -101,8 +112,12 @@ export type OrchestratorEvent = { readonly nowUsec: number } & (
       readonly detail: string
     }
   | {
-      /** Another daemon goes on from here. `dead`: watchers whose process is gone. */
+      /**
+       * Another daemon goes on from here. `connected`: watchers whose connection it has. `dead`: of the others, those whose
+       * process is gone.
+       */
       readonly type: 'restarted'
+      readonly connected: readonly string[]
       readonly dead: readonly string[]
     }
   | { readonly type: 'time' }

@@ -106,7 +106,7 @@ function release(state: OrchestratorState, detail: string, nowUsec: number): Ste
   return declareRestore(state, { nowUsec, cause: 'ambiguous', evidence, kernelReseeded: false })
 }
 
-/** Connections are gone; those who live and are waited for may come back. */
+/** Connections are gone, but for those that were kept; those who live and are waited for may come back. */
 function restart(state: OrchestratorState, event: EventOf<'restarted'>): Step {
   const left = loseConnections(state, event)
   const [next, effects] = left.pending ? declareAgain(left, left.pending) : settle(left, event.nowUsec)

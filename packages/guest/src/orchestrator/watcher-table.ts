@@ -1,4 +1,4 @@
-import type { Owing, Stage } from 'snapsafe/protocol'
+import type { Notify, Owing, Signal, Stage } from 'snapsafe/protocol'
 import { stages } from './stages.ts'
 
 /** How many maps the table is spread over: a change copies one of them, not all watchers. */
@@ -27,6 +27,9 @@ export interface WatcherRecord {
   readonly policy: DeadlinePolicy
   /** It is asked before a planned snapshot. */
   readonly beforeSnapshot: boolean
+  /** How it asked to be told; nothing to the machine, but to a daemon that goes on with its connection. */
+  readonly notify?: Notify
+  readonly signal?: Signal
   /** When it was registered first: the order in which watchers are asked. */
   readonly registeredAtUsec: number
   /** The generation that it last confirmed, or declared when it registered. */

@@ -36,20 +36,25 @@ export function leave(state: OrchestratorState, event: EventOf<'watcher-left'>):
   return andThen(change(gone, gone.watchers.without(id), nowUsec), (next) => goOn(next, nowUsec))
 }
 
-/** The daemon that had their connections is no more: whoever lives may come back. Nobody is waited for who does not. */
+/**
+ * The daemon that had their connections is no more: whoever lives may come back, but for those whose connections the next one
+ * has. Nobody is waited for who does not live.
+ */
 export function loseConnections(
   state: OrchestratorState,
-  { dead, nowUsec }: EventOf<'restarted'>,
+  { connected, dead, nowUsec }: EventOf<'restarted'>,
 ): OrchestratorState {
+  const here = new Set(connected)
   const gone = new Set(dead)
   const absentUntilUsec = nowUsec + state.limits.graceMs * usecPerMs
   let noted = state
   for (const watcher of state.watchers) {
     if (gone.has(watcher.id) && isBlocking(watcher)) noted = noteAnswer(noted, watcher, 'left', nowUsec)
   }
-  const watchers = state.watchers.map((watcher) =>
-    gone.has(watcher.id) || !watcher.tracked ? undefined : { ...watcher, absentUntilUsec },
-  )
+  const watchers = state.watchers.map((watcher) => {
+    if (here.has(watcher.id)) return watcher
+    return gone.has(watcher.id) || !watcher.tracked ? undefined : { ...watcher, absentUntilUsec }
+  })
   return { ...noted, watchers }
 }
 

@@ -3,6 +3,20 @@ import type { NativeAddon } from 'snapsafe/native'
 
 /** sd_listen_fds(3): the first descriptor that a service manager hands over. */
 const firstListenFd = 3
+/** The name, in the service manager's store, of the connection of a watcher; its id follows. */
+export const storedPrefix = 'watch-'
+
+/** What a service manager has handed over: a socket that it listens on for us, and what an earlier daemon had it keep. */
+export interface InheritedDescriptors {
+  readonly listening: number | undefined
+  readonly stored: readonly StoredConnection[]
+}
+
+/** The connection of a watcher. */
+export interface StoredConnection {
+  readonly id: string
+  readonly fd: number
+}
 
 /**
  * Tells the service manager something (sd_notify(3)), for instance `READY=1`. Resolves to nothing where there is no
@@ -18,10 +32,23 @@ export function notifyServiceManager(addon: NativeAddon, message: string, env = 
   }
 }
 
-/** The descriptor of a socket that the service manager listens on for us (socket activation), or undefined. */
-export function inheritedSocket(env = process.env): number | undefined {
-  if (env.LISTEN_PID !== String(process.pid) || !(Number(env.LISTEN_FDS) >= 1)) return undefined
-  return firstListenFd
+/**
+ * The descriptors that the service manager has handed over (sd_listen_fds_with_names(3)). Node has made them close-on-exec when
+ * it started, as all that it inherits without a gap.
+ */
+export function inheritedDescriptors(env = process.env): InheritedDescriptors {
+  const stored: StoredConnection[] = []
+  let listening: number | undefined
+  const count = env.LISTEN_PID === String(process.pid) ? Number(env.LISTEN_FDS) : 0
+  const names = (env.LISTEN_FDNAMES ?? '').split(':')
+  for (let index = 0; index < count; index++) {
+    const fd = firstListenFd + index
+    const name = names[index] ?? ''
+    // The socket has the name of its unit, or another, or none.
+    if (name.startsWith(storedPrefix)) stored.push({ id: name.slice(storedPrefix.length), fd })
+    else listening ??= fd
+  }
+  return { listening, stored }
 }
 
 /** Whether systemd runs this system: sd_booted(3). */
