@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -231,7 +233,7 @@ describe.skipIf(lackPython)(`the store${lackPython ? ` (${lackPython})` : ''}`, 
     await newcomer.isServed()
   })
 
-  it('has no connection whose peer has read a part of an event: it could not read on', async () => {
+  it('has no connection whose peer may have got a part of an event, until it has got it all', async () => {
     await start()
     await using peer = RawPeer.connect(daemon.socket)
     await peer.call('Watch', { name: 'busy' }, { more: true })
@@ -245,8 +247,36 @@ describe.skipIf(lackPython)(`the store${lackPython ? ` (${lackPython})` : ''}`, 
       },
       { deadlineMs: 25_000 },
     )
+    expect(await listed()).toHaveLength(1)
+    peer.readOn()
+    await eventually('it has all, and the next event', async () => {
+      const { generation } = await bump(daemon.socket)
+      for (;;) {
+        const { parameters } = await peer.next()
+        if (parameters.state.generation === generation) return store.names?.length === 1
+      }
+    })
+    // Of the last event the second half might be missing, or there twice.
+    await next('SIGKILL')
+    expect((await peer.next()).parameters.event).toBe('ready')
+    const { generation } = await bump(daemon.socket)
+    expect((await peer.next()).parameters).toMatchObject({ event: 'generation', state: { generation } })
+  })
+
+  it('has nothing for a daemon that could signal the wrong process: the watcher’s own has ended', async () => {
+    await start()
+    const parent = spawn('python3', ['-c', heir, daemon.socket], { stdio: ['pipe', 'pipe', 'inherit'] })
+    // The child has the pipes, too.
+    const [text] = await once(parent.stdout, 'data')
+    await eventually('the parent has ended', () => parent.exitCode === 0)
+    expect(String(text)).toContain('"registered"')
+    expect(await listed()).toHaveLength(1)
+    const closed = once(parent.stdout, 'close')
     await next('SIGKILL')
     expect(await listed()).toEqual([])
+    // Its connection is closed, and it ends.
+    await closed
+    await store.keeps()
   })
 
   it('that is full is told of once, and nobody is refused', async () => {
@@ -279,6 +309,20 @@ describe.skipIf(lackPython)(`the store${lackPython ? ` (${lackPython})` : ''}`, 
 function flagsOf(file: string): number {
   return Number.parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(file, 'utf8'))?.[1] ?? '', 8)
 }
+
+/** Watches, and leaves its connection to a child of its own, which ends with the connection. */
+const heir = `
+import os, socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(sys.argv[1])
+call = '{"method":"io.snapsafe.Generation.Watch","parameters":{"name":"parent"},"more":true}'
+peer.sendall(call.encode() + bytes(1))
+reply = peer.recv(65536)
+if os.fork() == 0:
+    while peer.recv(65536): pass
+else:
+    print(reply.decode(), flush=True)
+`
 
 /** Says every event, and every signal, that it gets. It has no library to connect again. */
 const watchingProgram = `

@@ -100,6 +100,11 @@ export class RawPeer {
     this.#stream.pause()
   }
 
+  /** Reads again, and what was left unread first. */
+  readOn(): void {
+    this.#stream.resume()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stream.destroy()
   }

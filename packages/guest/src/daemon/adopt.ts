@@ -55,6 +55,7 @@ export function restart(manager: Manager, connected: readonly string[]): void {
 /** Whether this is the connection of the watcher's own process, which lives, and had not closed it. Throws for what is none. */
 function mayGoOn({ owner, absentUntilUsec }: WatcherRecord, fd: number, addon: NativeAddon): boolean {
   if (absentUntilUsec !== undefined) return false
+  // With a process that has ended, its pid may have come to mean another, which must not be signalled.
   const { pid, uid } = addon.peerCredentials(fd)
   return pid === owner.pid && uid === owner.uid && (pid === 0 || !isGone(pid, owner.startTicks))
 }
