@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { type DaemonOptions, type DaemonProcess, startDaemon } from '../support/daemon-process.ts'
 import { eventually } from '../support/eventually.ts'
 import { type FdStoreOptions, TestFdStore } from '../support/fd-store.ts'
+import { HookProgram } from '../support/hook-program.ts'
 import { LibraryProgram } from '../support/library-program.ts'
 import { lacking, nobody } from '../support/needs.ts'
 import { RawPeer } from '../support/raw-peer.ts'
@@ -140,6 +141,20 @@ describe.skipIf(lackPython)(
       await bump(daemon.socket)
       const told = [await program.next(), await program.next(), await program.next()]
       expect(told.sort()).toEqual(['SIGUSR1', 'generation', 'ready'])
+    })
+
+    it('of the library confirms to the next daemon what it did while there was none, and does it once', async () => {
+      await start()
+      await using program = new HookProgram(daemon)
+      await program.add('pool', 'hold')
+      const { generation } = await bump(daemon.socket)
+      expect(await program.next()).toMatchObject({ run: 'pool', generation })
+      await next('SIGKILL', async () => {
+        expect(await program.ask({ do: 'release', name: 'pool' })).toEqual({ released: 'pool' })
+      })
+      expect((await ready()).state).toMatchObject({ generation, degraded: false })
+      expect(await listed()).toMatchObject([{ watcher: '1', adjustedTo: generation }])
+      expect(await program.ask({ do: 'reseeds' })).not.toHaveProperty('run')
     })
 
     it('of a user without rights is kept, too', async (test) => {
