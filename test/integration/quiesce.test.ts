@@ -186,8 +186,8 @@ describe('a planned snapshot', () => {
     const entry = entries.at(-1)
     expect(entry).toMatchObject({ outcome: 'ready', generation: state.generation, cause: 'host' })
     expect(entry?.steps.map(({ step }) => step)).toEqual([
-      ...['quiesce-requested', 'watchers-prepared', 'memory-wiped', 'frozen'],
-      ...['restore-declared', 'memory-wiped', 'kernel-unique', 'page-changed', 'thawed'],
+      ...['quiesce-requested', 'watchers-prepared', 'memory-wiped', 'frozen', 'memory-wiped'],
+      ...['restore-declared', 'memory-wiped', 'kernel-unique', 'memory-wiped', 'page-changed', 'thawed'],
       ...['told-identity', 'told-network', 'told-application', 'ready'],
     ])
     const times = entry?.steps.map(({ atUsec }) => atUsec) ?? []

@@ -226,6 +226,6 @@ export class Actor {
       this.#die(key)
     }
     this.#owesRelease = true
-    world.take({ type: 'restarted', dead: gone })
+    world.take({ type: 'restarted', connected: [], dead: gone })
   }
 }

@@ -110,7 +110,14 @@ export class Debts {
   restart({ dead, nowUsec }: Event<'restarted'>): void {
     for (const watcher of this.all.values()) {
       if (dead.includes(watcher.id) || !watcher.tracked) this.all.delete(watcher.id)
-      else watcher.absentUntil = nowUsec + this.#limits.graceMs * 1000
+      else {
+        const until = nowUsec + this.#limits.graceMs * 1000
+        watcher.absentUntil = until
+        // Nobody could confirm while there was no daemon.
+        if (watcher.debt === 'pending' && watcher.dueAt !== undefined) {
+          watcher.dueAt = Math.max(watcher.dueAt, until)
+        }
+      }
     }
   }
 

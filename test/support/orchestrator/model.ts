@@ -69,7 +69,7 @@ export class Model {
     else if (event.type === 'release') this.#release()
     else if (event.type === 'restarted') this.#restart(event)
     else if (event.type === 'time') this.#pass(event.nowUsec)
-    else event.type satisfies 'evidence'
+    else event.type satisfies 'evidence' | 'done'
   }
 
   /** Takes the effects in their order, and says where one of them is wrong. */

@@ -2,6 +2,7 @@ import type {
   OrchestratorEffect,
   OrchestratorEvent,
 } from '../../../packages/guest/src/orchestrator/events.ts'
+import { stepOf } from '../../../packages/guest/src/orchestrator/log.ts'
 import { step } from '../../../packages/guest/src/orchestrator/machine.ts'
 import type { OrchestratorState } from '../../../packages/guest/src/orchestrator/state.ts'
 import type { WatcherRecord } from '../../../packages/guest/src/orchestrator/watcher-table.ts'
@@ -30,9 +31,15 @@ export class Play {
   }
 
   do(event: EventNow): this {
-    const [state, effects] = step(this.state, { ...event, nowUsec: this.nowUsec } as OrchestratorEvent)
+    const { nowUsec, state: before } = this
+    const [state, effects] = step(before, { ...event, nowUsec } as OrchestratorEvent)
     this.state = state
     this.effects = effects
+    // Whoever carries them out says so.
+    const steps = effects.flatMap((effect) => stepOf(effect, before, state) ?? [])
+    const done = steps.map((name) => ({ step: name, atUsec: nowUsec }))
+    const entry = state.log.at(-1)?.entry ?? 0
+    if (done.length > 0) [this.state] = step(state, { type: 'done', nowUsec, entry, steps: done })
     return this
   }
 
@@ -119,7 +126,7 @@ export class Play {
   /** Another daemon, from what this one has left on record. */
   restarted(...dead: string[]): this {
     this.state = restored(store(this.state))
-    return this.do({ type: 'restarted', dead })
+    return this.do({ type: 'restarted', connected: [], dead })
   }
 
   get types(): string[] {

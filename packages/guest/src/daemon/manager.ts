@@ -1,6 +1,7 @@
 import type { NativeAddon } from 'snapsafe/native'
-import type { PageWriter, Running } from 'snapsafe/protocol'
+import type { LogStep, PageWriter, Running } from 'snapsafe/protocol'
 import type { OrchestratorEffect, OrchestratorEvent } from '../orchestrator/events.ts'
+import { stepOf } from '../orchestrator/log.ts'
 import { step } from '../orchestrator/machine.ts'
 import { nextWakeUsec, type OrchestratorState } from '../orchestrator/state.ts'
 import type { DeadlinePolicy, WatcherRecord } from '../orchestrator/watcher-table.ts'
@@ -149,13 +150,22 @@ export class Manager {
     const { memory, credits, event } = record
     if (memory) this.#memories.set(memory.source, memory.memory)
     if (credits) this.#credits = new Map(credits)
-    const [state, effects] = event ? step(this.#state, event) : [this.#state, []]
-    const logged = state.log !== this.#state.log
+    const before = this.#state
+    const [state, effects] = event ? step(before, event) : [before, []]
     this.#state = state
-    for (const effect of effects) this.#do(effect)
+    const done: LogStep[] = []
+    for (const effect of effects) {
+      this.#do(effect)
+      const name = stepOf(effect, before, state)
+      if (name !== undefined) done.push({ step: name, atUsec: this.nowUsec() })
+    }
     if (effects.some(isTelling)) this.#options.store.append({})
     this.#options.store.tidy(() => this.#saved())
-    if (logged) this.audience.logged()
+    if (state.log !== before.log) this.audience.logged()
+    const entry = state.log.at(-1)?.entry
+    if (entry !== undefined && done.length > 0) {
+      this.#play({ event: { type: 'done', nowUsec: this.nowUsec(), entry, steps: done } })
+    }
   }
 
   #do(effect: OrchestratorEffect): void {

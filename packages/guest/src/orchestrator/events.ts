@@ -3,6 +3,7 @@ import type {
   Evidence,
   KernelRandom,
   LogOutcome,
+  LogStep,
   Notify,
   Running,
   Signal,
@@ -110,6 +111,13 @@ export type OrchestratorEvent = { readonly nowUsec: number } & (
       /** Nobody may be left frozen: the daemon ends, or was killed and has looked for restores meanwhile. */
       readonly type: 'release'
       readonly detail: string
+    }
+  | {
+      /** Effects were carried out: the steps that they are in the log, each with its own time. */
+      readonly type: 'done'
+      /** The entry of the log. */
+      readonly entry: number
+      readonly steps: readonly LogStep[]
     }
   | {
       /**

@@ -12,6 +12,7 @@ describe('the log', () => {
       'restore-declared',
       'memory-wiped',
       'kernel-unique',
+      'memory-wiped',
       'page-changed',
       'told-identity',
       'told-network',
@@ -19,7 +20,7 @@ describe('the log', () => {
       'ready',
     ])
     const began = play.nowUsec - 20
-    expect(play.entry?.steps.map(({ atUsec }) => atUsec - began)).toEqual([0, 0, 10, 10, 10, 10, 10, 20])
+    expect(play.entry?.steps.map(({ atUsec }) => atUsec - began)).toEqual([0, 0, 10, 10, 10, 10, 10, 10, 20])
     expect(play.entry).toMatchObject({
       entry: 1,
       outcome: 'ready',
@@ -40,9 +41,11 @@ describe('the log', () => {
       'watchers-prepared',
       'memory-wiped',
       'frozen',
+      'memory-wiped',
       'restore-declared',
       'memory-wiped',
       'kernel-unique',
+      'memory-wiped',
       'page-changed',
       'thawed',
       'told-identity',
@@ -55,7 +58,7 @@ describe('the log', () => {
 
   it('says how a planned snapshot ended without a restore', () => {
     const play = new Play().quiesce().frozen().resume()
-    expect(play.steps.slice(-3)).toEqual(['frozen', 'thawed', 'quiesce-ended'])
+    expect(play.steps.slice(-4)).toEqual(['frozen', 'memory-wiped', 'thawed', 'quiesce-ended'])
     expect(play.entry).toMatchObject({ outcome: 'resumed', detail: 'no sign of a restore', generation: 0 })
     // Nothing was frozen that could be thawed.
     const asked = new Play().join('1', { beforeSnapshot: true }).quiesce().resume()

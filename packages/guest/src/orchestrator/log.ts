@@ -1,4 +1,5 @@
-import type { Answer, AnswerKind, LogEntry, LogOutcome } from 'snapsafe/protocol'
+import type { Answer, AnswerKind, LogEntry, LogOutcome, LogStep } from 'snapsafe/protocol'
+import type { OrchestratorEffect } from './events.ts'
 import type { OrchestratorState } from './state.ts'
 import type { WatcherRecord } from './watcher-table.ts'
 
@@ -37,7 +38,44 @@ export function openEntry(state: OrchestratorState): OrchestratorState {
   return { ...state, log: [...state.log, entry].slice(-maxEntries) }
 }
 
-/** Adds a step to the open entry. */
+/** The step that an effect is, when it is done; undefined for one that nobody looks for. `before`: the state that it came from. */
+export function stepOf(
+  effect: OrchestratorEffect,
+  before: OrchestratorState,
+  after: OrchestratorState,
+): LogStepName | undefined {
+  switch (effect.type) {
+    case 'wipe-memory':
+      return 'memory-wiped'
+    case 'publish':
+      return after.generation === before.generation ? undefined : 'page-changed'
+    case 'thaw':
+      return before.snapshot === undefined || before.snapshot.step === 'watchers' ? undefined : 'thawed'
+    case 'tell':
+      return `told-${effect.stage}`
+    case 'announce':
+      return effect.event === 'ready' ? 'ready' : undefined
+    case 'quiesce-ended':
+      return effect.outcome.how === 'restored' ? undefined : 'quiesce-ended'
+    default:
+      return undefined
+  }
+}
+
+/** Adds what was done, with the time at which it was, to an entry; also to one that ended in it. */
+export function noteDone(
+  state: OrchestratorState,
+  number: number,
+  steps: readonly LogStep[],
+): OrchestratorState {
+  const index = state.log.findLastIndex(({ entry }) => entry === number)
+  const entry = state.log[index]
+  if (!entry) return state
+  const noted = { ...entry, steps: [...entry.steps, ...steps].slice(-maxSteps) }
+  return { ...state, log: state.log.with(index, noted) }
+}
+
+/** Adds a step that has come about by an event to the open entry. */
 export function note(state: OrchestratorState, step: LogStepName, atUsec: number): OrchestratorState {
   return change(state, (entry) =>
     entry.outcome === 'open'

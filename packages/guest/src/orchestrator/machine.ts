@@ -1,4 +1,5 @@
 import type { OrchestratorEvent } from './events.ts'
+import { noteDone } from './log.ts'
 import {
   isAsked,
   passPreparation,
@@ -48,9 +49,11 @@ export function step(state: OrchestratorState, event: OrchestratorEvent): Step {
     case 'not-frozen':
       return takeNotFrozen(state, event)
     case 'resume':
-      return undo(state, { how: event.outcome, detail: event.detail }, event.nowUsec)
+      return undo(state, { how: event.outcome, detail: event.detail })
     case 'release':
       return release(state, event.detail, event.nowUsec)
+    case 'done':
+      return [noteDone(state, event.entry, event.steps), []]
     case 'restarted':
       return restart(state, event)
     case 'time':
@@ -100,7 +103,7 @@ export function checkOwner(
 function release(state: OrchestratorState, detail: string, nowUsec: number): Step {
   const { snapshot } = state
   if (!snapshot) return [state, state.pending ? [] : [{ type: 'thaw' }]]
-  if (snapshot.step !== 'frozen') return undo(state, { how: 'failed', detail }, nowUsec)
+  if (snapshot.step !== 'frozen') return undo(state, { how: 'failed', detail })
   if (state.pending) return [state, []]
   const evidence = { source: 'daemon', detail, atUsec: nowUsec }
   return declareRestore(state, { nowUsec, cause: 'ambiguous', evidence, kernelReseeded: false })

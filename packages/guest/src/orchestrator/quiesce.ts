@@ -59,7 +59,7 @@ export function takePrepared(state: OrchestratorState, event: EventOf<'prepared'
   const noted = noteAnswer(state, watcher, veto === undefined ? 'prepared' : 'vetoed', nowUsec, veto)
   if (veto !== undefined && !snapshot.force) {
     const { name, owner } = watcher
-    return undo(noted, { how: 'vetoed', name, pid: owner.pid, detail: veto }, nowUsec)
+    return undo(noted, { how: 'vetoed', name, pid: owner.pid, detail: veto })
   }
   if (snapshot.asking !== id) return [noted, []]
   return goOn({ ...noted, snapshot: { ...snapshot, asking: undefined } }, nowUsec)
@@ -107,7 +107,7 @@ export function takeFrozen(state: OrchestratorState, event: EventOf<'frozen'>): 
 
 export function takeNotFrozen(state: OrchestratorState, event: EventOf<'not-frozen'>): Step {
   if (state.snapshot?.quiesce !== event.quiesce) return thawLeftOver(state)
-  return undo(state, { how: 'failed', detail: event.detail }, event.nowUsec)
+  return undo(state, { how: 'failed', detail: event.detail })
 }
 
 /** What was to be frozen for a snapshot that is over was thawed before it was frozen. */
@@ -119,17 +119,11 @@ function thawLeftOver(state: OrchestratorState): Step {
 }
 
 /** Ends a planned snapshot of which there is no restore: everything goes on as before. */
-export function undo(
-  state: OrchestratorState,
-  outcome: Exclude<QuiesceOutcome, { how: 'restored' }>,
-  nowUsec: number,
-): Step {
+export function undo(state: OrchestratorState, outcome: Exclude<QuiesceOutcome, { how: 'restored' }>): Step {
   const { snapshot } = state
   // With a restore under way it ends in a new generation, and nothing is thawed before that.
   if (!snapshot || state.pending) return [state, []]
-  const mayBeFrozen = snapshot.step !== 'watchers'
   const ended: OrchestratorState = { ...state, phase: 'running', snapshot: undefined }
-  const noted = note(mayBeFrozen ? note(ended, 'thawed', nowUsec) : ended, 'quiesce-ended', nowUsec)
   const effects: OrchestratorEffect[] = [
     // First the page: who is thawed must not find it quiesced.
     { type: 'publish', change: 'phase' },
@@ -138,7 +132,7 @@ export function undo(
     { type: 'quiesce-ended', quiesce: snapshot.quiesce, outcome },
     { type: 'rearm' },
   ]
-  return [closeEntry(noted, outcome.how, describe(outcome)), effects]
+  return [closeEntry(ended, outcome.how, describe(outcome)), effects]
 }
 
 /** The deadline of those who prepare, and of the freezer. */
@@ -148,19 +142,18 @@ export function passPreparation(state: OrchestratorState, nowUsec: number): Step
   if (pending || !snapshot || snapshot.step === 'frozen' || snapshot.deadlineUsec > nowUsec)
     return [state, []]
   if (snapshot.step === 'freezing')
-    return undo(state, { how: 'failed', detail: 'the workload was not frozen in time' }, nowUsec)
+    return undo(state, { how: 'failed', detail: 'the workload was not frozen in time' })
   if (snapshot.force) return freeze(state, snapshot, nowUsec)
   const slow = state.watchers.get(snapshot.asking ?? '')
   const who = slow ? `${slow.name} (pid ${slow.owner.pid})` : 'a watcher'
-  return undo(state, { how: 'failed', detail: `${who} did not prepare in time` }, nowUsec)
+  return undo(state, { how: 'failed', detail: `${who} did not prepare in time` })
 }
 
 function freeze(state: OrchestratorState, snapshot: PlannedSnapshot, nowUsec: number): Step {
   const prepared = note(state, 'watchers-prepared', nowUsec)
-  const wiped = note(prepared, 'memory-wiped', nowUsec)
   return [
     {
-      ...wiped,
+      ...prepared,
       snapshot: {
         ...snapshot,
         step: 'freezing',

@@ -29,6 +29,14 @@ describe('a daemon that goes on from what another left', () => {
     expect(play.confirm('2').announced).toEqual(['ready'])
   })
 
+  it('gives those whose deadline passed while there was no daemon the time to come back', () => {
+    const play = new Play().join('1', { deadlineMs: 50 }).restored()
+    play.nowUsec += graceUsec
+    play.restarted().wait(100).join('2', { name: 'w1', adjustedTo: 0, deadlineMs: 50 }).wait(1000)
+    expect(play.watcher('2')).toMatchObject({ owing: 'pending' })
+    expect(play.confirm('2').announced).toEqual(['ready'])
+  })
+
   it('still names those who had missed it', () => {
     const play = new Play().join('1', { deadlineMs: 50 }).restored().wait(50).restarted()
     expect(isDegraded(play.state)).toBe(true)

@@ -22,7 +22,7 @@ export function declareRestore(state: OrchestratorState, event: Omit<EventOf<'re
   const ended = !before && state.phase === 'adjusting' ? closeEntry(state, 'superseded') : state
   const declared = note(openEntry(ended), 'restore-declared', event.nowUsec)
   const next = {
-    ...note(declared, 'memory-wiped', event.nowUsec),
+    ...declared,
     attempts: pending.attempt,
     pending,
     restoreId: event.restoreId ?? state.restoreId,
@@ -77,8 +77,7 @@ export function beginGeneration(state: OrchestratorState, event: EventOf<'kernel
     // Watchers of a daemon that left nothing may still be on their way back; this restore concerns them too.
     holdUntilUsec: Math.max(state.holdUntilUsec, nowUsec),
   }
-  const shown = note(changed, 'page-changed', nowUsec)
-  const [settled, effects] = settle(snapshot ? note(shown, 'thawed', nowUsec) : shown, nowUsec)
+  const [settled, effects] = settle(changed, nowUsec)
   return [
     settled,
     [

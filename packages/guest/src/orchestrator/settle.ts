@@ -1,6 +1,6 @@
 import { due } from './debt.ts'
 import type { OrchestratorEffect } from './events.ts'
-import { closeEntry, note } from './log.ts'
+import { closeEntry } from './log.ts'
 import { hasBegun, stageAfter } from './stages.ts'
 import { isDegraded, type OrchestratorState } from './state.ts'
 import type { Step } from './step.ts'
@@ -27,7 +27,7 @@ function beginStage(
   nowUsec: number,
 ): OrchestratorState {
   const { watchers } = state
-  const begun = { ...note(state, `told-${stage}`, nowUsec), stage, stageBeganUsec: nowUsec }
+  const begun = { ...state, stage, stageBeganUsec: nowUsec }
   if (watchers.blockingUpTo(stage) === 0) return begun
   const toldNow = watchers.map((watcher) =>
     watcher.owing === 'pending' && watcher.dueAtUsec === undefined && hasBegun(watcher.stage, stage)
@@ -43,7 +43,7 @@ function finish(state: OrchestratorState, effects: OrchestratorEffect[], nowUsec
   const ready: OrchestratorState = { ...state, phase: 'running', stage: undefined, readyAtUsec: nowUsec }
   const outcome = isDegraded(ready) ? 'degraded' : 'ready'
   return [
-    closeEntry(note(ready, 'ready', nowUsec), outcome),
+    closeEntry(ready, outcome),
     [...effects, { type: 'publish', change: 'phase' }, { type: 'announce', event: 'ready' }],
   ]
 }

@@ -52,10 +52,18 @@ export function loseConnections(
     if (gone.has(watcher.id) && isBlocking(watcher)) noted = noteAnswer(noted, watcher, 'left', nowUsec)
   }
   const watchers = state.watchers.map((watcher) => {
-    if (here.has(watcher.id)) return watcher
-    return gone.has(watcher.id) || !watcher.tracked ? undefined : { ...watcher, absentUntilUsec }
+    if (here.has(watcher.id)) return spared(watcher, absentUntilUsec)
+    if (gone.has(watcher.id) || !watcher.tracked) return undefined
+    return { ...spared(watcher, absentUntilUsec), absentUntilUsec }
   })
   return { ...noted, watchers }
+}
+
+/** Nobody misses a deadline for want of a daemon to confirm to. */
+function spared(watcher: WatcherRecord, untilUsec: number): WatcherRecord {
+  const { owing, dueAtUsec } = watcher
+  if (owing !== 'pending' || dueAtUsec === undefined) return watcher
+  return { ...watcher, dueAtUsec: Math.max(dueAtUsec, untilUsec) }
 }
 
 export function confirm(state: OrchestratorState, event: EventOf<'confirmed'>): Step {
