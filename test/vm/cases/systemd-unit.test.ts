@@ -42,9 +42,19 @@ describe.skipIf(lack)(`the unit of the daemon, under systemd${lack ? ` (${lack})
     expect(result.afterKill.StatusText).toContain('generation 1')
   })
 
+  it('keeps the connections of watchers while the daemon is killed, and restarted', () => {
+    expect(result.toldOnKeptConnection).toEqual({ afterKill: true, afterRestart: true })
+  })
+
+  it('restarts the unit of a watcher that never adjusts, where that is configured', () => {
+    expect(result.stubborn).toMatchObject({ hasNewProcess: true, degraded: false })
+    expect(result.stubborn.answers).toContain('stubborn restarted')
+  })
+
   it('goes on in clones, which are ready in the next generation', () => {
-    const told = { generation: 2, cause: 'clone', kernelRandom: 'kernel', degraded: false, NRestarts: '1' }
-    expect(result.clones).toMatchObject([told, told])
+    const { generation, NRestarts } = result.beforeSnapshot
+    const told = { cause: 'clone', kernelRandom: 'kernel', degraded: false, NRestarts }
+    expect(result.clones).toMatchObject([told, told].map((each) => ({ ...each, generation: generation + 1 })))
   })
 
   it('leaves nothing for doctor, or the scenario, to complain of', () => {

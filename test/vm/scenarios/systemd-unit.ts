@@ -1,4 +1,4 @@
-import type { State } from 'snapsafe/protocol'
+import type { LogEntry, State, Watcher } from 'snapsafe/protocol'
 import { AgentError } from '../framework/agent-link.ts'
 import { bootGuest } from '../framework/boot-guest.ts'
 import type { Guest } from '../framework/guest.ts'
@@ -17,6 +17,14 @@ const files = {
 } as const
 /** Something that runs on without the daemon, or stands still with everything else. */
 const workload = ['--unit=workload', '--slice=user.slice', 'sleep', 'infinity'] as const
+/** A client that knows nothing of snapsafe, and does not connect again. */
+const watcher = (name: string, options = {}) => [
+  ...['varlinkctl', '--more', '--json=short', 'call', '/run/snapsafe/io.snapsafe.Generation'],
+  ...['io.snapsafe.Generation.Watch', JSON.stringify({ name, ...options })],
+]
+const watchName = 'varlinkctl'
+const stubbornUnit = 'stubborn.service'
+const config = '[watchers]\npolicies = { stubborn = "restart" }\n'
 /** Bits of capabilities(7) by number. */
 const capabilityNames: Readonly<Record<number, string>> = {
   1: 'CAP_DAC_OVERRIDE',
@@ -46,6 +54,16 @@ export interface SystemdUnitResult extends ScenarioResult {
   readonly bump: Pick<State, 'generation' | 'kernelRandom' | 'degraded'> & { readonly statusText: string }
   /** After a SIGKILL while all other units were frozen, when systemd has started it again. */
   readonly afterKill: UnitStatus & Pick<State, 'generation' | 'generationId'> & { readonly samePage: boolean }
+  /** What a watcher whose connection systemd kept was told of on it: over the SIGKILL, and over an orderly restart. */
+  readonly toldOnKeptConnection: { readonly afterKill: boolean; readonly afterRestart: boolean }
+  /** A unit whose watcher never confirms, where it is configured that such are restarted. */
+  readonly stubborn: {
+    readonly hasNewProcess: boolean
+    readonly answers: readonly string[]
+    readonly degraded: boolean
+  }
+  /** Of the last generation before the snapshot. */
+  readonly beforeSnapshot: Pick<State, 'generation'> & Pick<UnitStatus, 'NRestarts'>
   readonly clones: readonly (Pick<State, 'generation' | 'cause' | 'kernelRandom' | 'degraded'> & UnitStatus)[]
   readonly doctor: Readonly<Record<string, string>>
 }
@@ -70,9 +88,21 @@ export const systemdUnit: Scenario<SystemdUnitResult> = {
     const bump = await tryBump(guest)
     say('killing the daemon while all other units are frozen')
     await guest.run(['systemd-run', ...workload])
+    await guest.start(watchName, watcher(watchName))
+    await guest.waitLine(watchName, '"registered"')
     const thaw = await freezeOthers(guest)
     const afterKill = await killDaemon(guest)
     await thaw()
+    const toldAfterKill = await isTold(guest)
+    say('having a stubborn unit restarted')
+    await guest.run(['mkdir', '-p', '/etc/snapsafe'])
+    await guest.writeFile('/etc/snapsafe/snapsafed.toml', config)
+    await guest.run(['systemctl', 'restart', unit])
+    const toldOnKeptConnection = { afterKill: toldAfterKill, afterRestart: await isTold(guest) }
+    const stubborn = await tryStubborn(guest)
+    const { generation } = await snapsafe<State>(guest, 'status')
+    const { NRestarts } = await unitProperties(guest, unit, statusProperties)
+    const beforeSnapshot = { generation, NRestarts }
     const { findings } = await snapsafe<{ findings: { check: string; verdict: string }[] }>(guest, 'doctor')
 
     say('taking a snapshot')
@@ -81,8 +111,9 @@ export const systemdUnit: Scenario<SystemdUnitResult> = {
     for (let number = 1; number <= clones; number++) {
       say(`clone ${number} of ${clones}`)
       await using clone = await snapshot.clone({ ...(signal && { signal }) })
-      const { generation, cause, kernelRandom, degraded } = (await untilReady(clone, afterKill.generation))
-        .state
+      const { generation, cause, kernelRandom, degraded } = (
+        await untilReady(clone, beforeSnapshot.generation)
+      ).state
       const status = await unitProperties(clone, unit, statusProperties)
       after.push({ generation, cause, kernelRandom, degraded, ...status })
     }
@@ -93,6 +124,9 @@ export const systemdUnit: Scenario<SystemdUnitResult> = {
       confinement,
       bump,
       afterKill,
+      toldOnKeptConnection,
+      stubborn,
+      beforeSnapshot,
       clones: after,
       doctor: Object.fromEntries(findings.map(({ check, verdict }) => [check, verdict])),
     }
@@ -158,6 +192,47 @@ async function tryBump(guest: Guest): Promise<SystemdUnitResult['bump']> {
   return { generation, kernelRandom, degraded, statusText: StatusText }
 }
 
+/** Whether the next generation arrives on the connection that was there before. */
+async function isTold(guest: Guest): Promise<boolean> {
+  const { generation } = await snapsafe<State>(guest, 'bump')
+  const told = guest.waitLine(
+    watchName,
+    `"event":"generation","outdated":true,"state":{"generation":${generation},`,
+  )
+  return told.then(
+    () => true,
+    () => false,
+  )
+}
+
+async function tryStubborn(guest: Guest): Promise<SystemdUnitResult['stubborn']> {
+  const command = watcher('stubborn', { tracked: true, deadlineMs: 1000 })
+  await guest.run(['systemd-run', `--unit=${stubbornUnit}`, ...command])
+  const pidOf = async () => (await unitProperties(guest, stubbornUnit, ['MainPID'])).MainPID
+  const before = await pidOf()
+  await untilWatching(guest, Number(before))
+  await snapsafe(guest, 'bump')
+  const after = await untilUnit(
+    guest,
+    stubbornUnit,
+    ['MainPID'],
+    ({ MainPID }) => MainPID !== before && MainPID !== '0',
+  )
+  const { degraded } = await snapsafe<State>(guest, 'wait', '--timeout', '60s')
+  const { entries } = await snapsafe<{ entries: LogEntry[] }>(guest, 'log', '--last', '1')
+  const answers = entries.flatMap(({ answers }) => answers.map(({ name, answer }) => `${name} ${answer}`))
+  return { hasNewProcess: after.MainPID !== before, answers, degraded }
+}
+
+async function untilWatching(guest: Guest, pid: number): Promise<void> {
+  for (;;) {
+    const { watchers } = await snapsafe<{ watchers: Watcher[] }>(guest, 'watchers')
+    if (watchers.some((each) => each.pid === pid)) return
+    // systemd starts it within its own deadlines, and says so if it does not.
+    await untilUnit(guest, stubbornUnit, ['SubState'], ({ SubState }) => SubState === 'running')
+  }
+}
+
 async function killDaemon(guest: Guest): Promise<SystemdUnitResult['afterKill']> {
   const inode = await guest.run(['stat', '-c', '%i', page])
   await guest.run(['systemctl', 'kill', '--signal=KILL', unit])
@@ -185,10 +260,15 @@ function findProblems(result: Omit<SystemdUnitResult, 'ok' | 'problems'>): strin
   if (afterKill.generation !== bump.generation) {
     problems.push(`the daemon came back with generation ${afterKill.generation}, not ${bump.generation}`)
   }
+  for (const [when, isSo] of Object.entries(result.toldOnKeptConnection)) {
+    if (!isSo) problems.push(`${when}: a connection that systemd kept was told of nothing`)
+  }
+  if (!result.stubborn.hasNewProcess) problems.push('the stubborn unit was not restarted')
+  const { beforeSnapshot } = result
   for (const { generation, degraded, NRestarts } of clones) {
-    if (generation !== afterKill.generation + 1) problems.push(`a clone has generation ${generation}`)
+    if (generation !== beforeSnapshot.generation + 1) problems.push(`a clone has generation ${generation}`)
     if (degraded) problems.push('a clone is degraded')
-    if (NRestarts !== '1') problems.push('the daemon was started again in a clone')
+    if (NRestarts !== beforeSnapshot.NRestarts) problems.push('the daemon was started again in a clone')
   }
   for (const [check, verdict] of Object.entries(doctor)) {
     if (verdict !== 'ok') problems.push(`doctor says ${verdict} of ${check}`)
