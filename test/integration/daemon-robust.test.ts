@@ -125,6 +125,15 @@ describe.concurrent('a daemon', () => {
     }
   })
 
+  it.skipIf(lackUsers)(`lets root alone veto a snapshot where it is told to${needing}`, async () => {
+    await using daemon = await startDaemon({ config: '[watchers]\nwait_for = "privileged"' })
+    await using stranger = RawPeer.connectAs({ uid: nobody, gid: nobody }, daemon.socket)
+    const watch = await stranger.call('Watch', { name: 'w', beforeSnapshot: true }, { more: true })
+    expect(watch.error).toBeUndefined()
+    const { state } = await call(daemon.socket, 'Quiesce', {})
+    expect(state).toMatchObject({ phase: 'quiesced', quiesce: { prepared: 0, of: 0 } })
+  })
+
   it.skipIf(lackUsers)(`waits for root alone where it is told to${needing}`, async () => {
     await using daemon = await startDaemon({ config: '[watchers]\nwait_for = "privileged"' })
     await using stranger = RawPeer.connectAs({ uid: nobody, gid: nobody }, daemon.socket)

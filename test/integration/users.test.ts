@@ -34,6 +34,12 @@ describe.skipIf(lack)(`other users${lack ? ` (${lack})` : ''}`, () => {
       }
     })
 
+    it.each(['quiesce', 'resume'])('may not %s', async (command) => {
+      const before = await stateOf(daemon.socket)
+      expect(await snapsafe(daemon, [command], unprivileged)).toMatchObject({ code: 4, stdout: '' })
+      expect(await stateOf(daemon.socket)).toEqual(before)
+    })
+
     it('may not bump: exit status 4, and nothing happens', async () => {
       const before = await stateOf(daemon.socket)
       const { code, stdout, stderr } = await snapsafe(daemon, ['bump', '--json'], unprivileged)

@@ -24,7 +24,7 @@ const schema = z.strictObject({
       deadline: durationMs.prefault('10s'),
       /** No generation waits longer than this for anybody. */
       max_deadline: durationMs.prefault('60s'),
-      /** Whose tracked watchers are waited for; with `privileged`, those of others are told, and hold up nothing. */
+      /** Whose watchers are waited for, and may veto; with `privileged`, those of others are told, and hold up nothing. */
       wait_for: z.enum(['everybody', 'privileged']).default('everybody'),
       max_per_user: z.int().min(1).max(65_536).default(1024),
       /** How long a watcher that owes something, and whose connection is gone, may take to come back. */

@@ -103,13 +103,14 @@ function record({ parameters }: WatchCall, { manager, config, caller }: ApiConte
     given(parameters)
   const { deadline, max_deadline, wait_for, after_deadline, policies } = config.watchers
   const nowUsec = manager.nowUsec()
+  const isWaitedFor = wait_for === 'everybody' || caller.privileged
   return {
     name,
-    tracked: (tracked ?? false) && (wait_for === 'everybody' || caller.privileged),
+    tracked: (tracked ?? false) && isWaitedFor,
     stage: stage ?? 'application',
     deadlineMs: Math.min(deadlineMs ?? deadline, max_deadline),
     policy: policies[name] ?? after_deadline,
-    beforeSnapshot: beforeSnapshot ?? false,
+    beforeSnapshot: (beforeSnapshot ?? false) && isWaitedFor,
     ...(notify !== undefined && { notify }),
     ...(signal !== undefined && { signal }),
     // Nobody is registered later than now, and so none is asked before those who come after it.
