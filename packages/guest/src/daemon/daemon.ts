@@ -57,6 +57,7 @@ export class Daemon {
       closeLater(() => lock.close())
       const isSystem = isSystemDaemon(paths.runtimeDir)
       const freeze = new Freeze({ config: config.freeze, record: paths.frozen, isSystem, log })
+      log.info(freeze.describe())
       // Whatever goes wrong from here on: nobody is left frozen.
       closeLater(() => freeze.thaw())
       const kernelRandom = openKernelRandom(addon, config, isSystem, log)

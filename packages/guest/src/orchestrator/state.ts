@@ -66,7 +66,7 @@ export interface OrchestratorState {
   readonly limits: OrchestratorLimits
 }
 
-export interface OrchestratorLimits {
+interface OrchestratorLimits {
   /** The longest that one stage of a generation may wait for its watchers, whatever they ask for. */
   readonly maxDeadlineMs: number
   /** How long a watcher whose connection is gone, and whose process lives, may take to come back. */
