@@ -19,7 +19,8 @@ export interface OpenedPage {
   readonly created: boolean
   /**
    * The previous writer died in the middle of an update, and any of its fields may be old or new; no new generation is
-   * seen with an old id, though. Readers are let in again; what the page says has to be published anew.
+   * seen with an old id, though. Whoever reads more than the generation is let in again by the next `publish`, which has to
+   * say all there is.
    */
   readonly repaired: boolean
 }
@@ -49,10 +50,9 @@ export function createOrContinuePage(path: string, options: CreatePageOptions): 
     const memory = native.openPageWriter(file.fd)
     const sequence = native.pageLoad32(memory, layout.sequenceOffset)
     const repaired = sequence % 2 !== 0
-    if (repaired) native.pageStore32(memory, layout.sequenceOffset, next(sequence))
     const page = new PageWriter(path, file.fd, native, memory)
     // The last writer may have died after its update and before it told anybody.
-    if (!file.created) page.wake()
+    if (!file.created && !repaired) page.wake()
     return { page, created: file.created, repaired }
   } catch (error) {
     closeSync(file.fd)
@@ -94,16 +94,19 @@ export class PageWriter {
   publish(change: PageChange): void {
     const current = this.snapshot()
     const generation = change.generation ?? current.generation
-    assertValid(change, current)
+    const sequence = this.#native.pageLoad32(this.#memory, layout.sequenceOffset)
+    // Left by a writer that died: what is there belongs to no generation, and the id may be of the one that comes now.
+    const isTorn = sequence % 2 !== 0
+    assertValid(change, current, isTorn)
     const isNew = generation !== current.generation
     const changedAtNs = change.changedAtNs ?? (isNew ? this.#native.bootTimeNs() : current.changedAtNs)
     const phase = layout.phases.indexOf(change.phase ?? current.phase)
     // Else a reader that is not frozen could take a clone for the system from before the snapshot. Any other phase goes
     // first: nobody is to take the `running` of the past for that of the new generation.
     const phaseIsLast = current.phase === 'quiesced'
-    const sequence = this.#native.pageLoad32(this.#memory, layout.sequenceOffset)
+    const writing = isTorn ? sequence : next(sequence)
     // The order is the promise to readers, and each store is fenced from the next (see native/page-writer.c).
-    this.#store(layout.sequenceOffset, next(sequence))
+    this.#store(layout.sequenceOffset, writing)
     if (!phaseIsLast) this.#store(layout.phaseOffset, phase)
     if (change.id !== undefined) this.#storeBytes(layout.idOffset, Buffer.from(change.id, 'hex'))
     this.#storeBytes(layout.changedAtOffset, new Uint8Array(BigUint64Array.of(changedAtNs).buffer))
@@ -111,7 +114,7 @@ export class PageWriter {
     this.#store(layout.outdatedOffset, change.outdated ?? current.outdatedWatchers)
     if (isNew) this.#store(layout.generationOffset, generation)
     if (phaseIsLast) this.#store(layout.phaseOffset, phase)
-    this.#store(layout.sequenceOffset, next(next(sequence)))
+    this.#store(layout.sequenceOffset, next(writing))
     this.wake()
   }
 
@@ -155,7 +158,7 @@ function next(sequence: number): number {
   return (sequence + 1) >>> 0
 }
 
-function assertValid(change: PageChange, current: layout.PageSnapshot): void {
+function assertValid(change: PageChange, current: layout.PageSnapshot, isTorn: boolean): void {
   for (const name of ['generation', 'tracked', 'outdated'] as const) {
     const value = change[name] ?? 0
     if (!Number.isInteger(value) || value < 0 || value > maxU32)
@@ -167,7 +170,8 @@ function assertValid(change: PageChange, current: layout.PageSnapshot): void {
   if (id !== undefined && !idPattern.test(id))
     throw new RangeError('id: expected 32 lower-case hexadecimal digits')
   if (generation < current.generation) throw new RangeError('generation: it never goes back')
-  if (generation > current.generation && (id ?? current.id) === current.id) {
+  const hasOwnId = id !== undefined && (isTorn || id !== current.id)
+  if (generation > current.generation && !hasOwnId) {
     throw new RangeError('generation: a new one needs an id of its own')
   }
 }
