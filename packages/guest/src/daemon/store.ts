@@ -80,9 +80,10 @@ export class StateStore {
 
   /** Writes everything, in the place of what was there; a daemon that is killed here leaves what was there. */
   write(saved: Saved): void {
+    let fd: number | undefined
     try {
       const temporary = `${this.#path}.new`
-      const fd = openSync(temporary, 'w', 0o600)
+      fd = openSync(temporary, 'w', 0o600)
       const bytes = Buffer.from(`${JSON.stringify(headOf(saved))}\n`)
       writeAll(fd, bytes)
       renameSync(temporary, this.#path)
@@ -91,6 +92,7 @@ export class StateStore {
       this.#headBytes = bytes.length
       this.#appendedBytes = 0
     } catch (error) {
+      if (fd !== undefined) closeSync(fd)
       this.#giveUp(error)
     }
   }
