@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { snapsafe } from '../support/command-process.ts'
-import { daemonProgram, runDaemon, startDaemon } from '../support/daemon-process.ts'
+import { type DaemonProcess, daemonProgram, runDaemon, startDaemon } from '../support/daemon-process.ts'
 import { eventually } from '../support/eventually.ts'
 import { lacking, nobody } from '../support/needs.ts'
 import { RawPeer } from '../support/raw-peer.ts'
@@ -45,22 +45,37 @@ describe.concurrent('a daemon that was killed while everybody had adjusted', () 
     expect(state).toMatchObject({ phase: 'running', generation: 1 })
   })
 
-  it('in the midst of writing the page is followed by one that begins a new generation', async () => {
-    await using daemon = await startDaemon()
-    const { generation, generationId } = await bump(daemon.socket)
-    daemon.kill('SIGKILL')
-    await daemon.ended()
-    chmodSync(daemon.pagePath, 0o644)
-    const page = openSync(daemon.pagePath, 'r+')
-    const sequence = new Uint32Array(1)
-    readSync(page, sequence, 0, 4, sequenceOffset)
-    writeSync(page, Uint32Array.of((sequence[0] ?? 0) + 1), 0, 4, sequenceOffset)
-    closeSync(page)
-    await daemon.restart()
-    const state = await stateOf(daemon.socket)
-    expect(state).toMatchObject({ generation: generation + 1, cause: 'ambiguous' })
-    expect(state.generationId).not.toBe(generationId)
-    expect(daemon.log()).toContain('the page was mended')
+  describe('in the midst of writing the page', () => {
+    async function killInTheMidst(daemon: DaemonProcess): Promise<void> {
+      daemon.kill('SIGKILL')
+      await daemon.ended()
+      chmodSync(daemon.pagePath, 0o644)
+      const page = openSync(daemon.pagePath, 'r+')
+      const sequence = new Uint32Array(1)
+      readSync(page, sequence, 0, 4, sequenceOffset)
+      writeSync(page, Uint32Array.of((sequence[0] ?? 0) + 1), 0, 4, sequenceOffset)
+      closeSync(page)
+    }
+
+    it('is followed by one that knows what was to be on it', async () => {
+      await using daemon = await startDaemon()
+      const { generation, generationId } = await bump(daemon.socket)
+      await killInTheMidst(daemon)
+      await daemon.restart()
+      expect(await stateOf(daemon.socket)).toMatchObject({ generation, generationId, cause: 'command' })
+      expect(daemon.log()).toContain('the page was mended')
+    })
+
+    it('is followed by one that begins a new generation where nothing else was left', async () => {
+      await using daemon = await startDaemon()
+      const { generation, generationId } = await bump(daemon.socket)
+      await killInTheMidst(daemon)
+      rmSync(join(daemon.runtimeDir, 'daemon.json'))
+      await daemon.restart()
+      const state = await stateOf(daemon.socket)
+      expect(state).toMatchObject({ generation: generation + 1, cause: 'ambiguous' })
+      expect(state.generationId).not.toBe(generationId)
+    })
   })
 
   it('is followed by one that is ready at once where there was nobody to wait for', async () => {
