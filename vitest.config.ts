@@ -36,6 +36,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'fault',
+          include: ['test/fault/**/*.test.ts'],
+          // A hundred daemons die in each test; more tests at a time than there are CPUs, because much of it is waiting.
+          maxConcurrency: 3,
+          testTimeout: 900_000,
+        },
+      },
+      {
+        test: {
           name: 'vm',
           include: ['test/vm/cases/**/*.test.ts'],
           // Emulation on two cores: one guest family at a time, and a boot takes as long as it takes.
