@@ -18,6 +18,7 @@ import type { OrchestratorEvent } from '../orchestrator/events.ts'
 import { step } from '../orchestrator/machine.ts'
 import { beginWith, type OrchestratorState } from '../orchestrator/state.ts'
 import { type Saved, StateStore, type StoreRecord } from './store.ts'
+import { isTelling } from './untold.ts'
 
 const mebibyte = 1024 * 1024
 
@@ -166,17 +167,24 @@ describe('the file', () => {
 describe('a daemon that comes next', () => {
   it('finds the state of the last at every moment of its life, and would do the same from there on', () => {
     let state = start()
+    let untold: unknown[] = []
     store.write(saved(state))
     for (const event of story) {
-      const found = another().load()?.state as OrchestratorState
+      const left = another().load()
+      const found = left?.state as OrchestratorState
       expect(plain(found)).toEqual(plain(state))
+      expect(left?.untold).toEqual(untold)
       const [next, effects] = step(state, event)
       const [same, sameEffects] = step(found, event)
       expect(plain(same)).toEqual(plain(next))
       expect(sameEffects).toEqual(effects)
       store.append({ event })
       state = next
+      untold = effects.filter(isTelling)
     }
+    // An empty record says that they were told.
+    store.append({})
+    expect(another().load()?.untold).toEqual([])
     expect(plain(another().load()?.state)).toEqual(plain(state))
     expect(state).toMatchObject({ generation: 3, phase: 'running', quiesces: 2, restoreId: 'b' })
     expect([...state.watchers].map(({ name, owing }) => [name, owing])).toEqual([
@@ -224,7 +232,7 @@ const story: readonly OrchestratorEvent[] = [
   { type: 'prepared', nowUsec: 12, id: '1', quiesce: 1 },
   { type: 'frozen', nowUsec: 13, quiesce: 1, frozen: ['/work'], running: [{ group: '/x', why: 'a test' }] },
   restore(14, 'a'),
-  { type: 'restarted', nowUsec: 15, dead: [] },
+  { type: 'restarted', nowUsec: 15, connected: [], dead: [] },
   { type: 'release', nowUsec: 16, detail: 'a test' },
   { type: 'kernel-unique', nowUsec: 17, attempt: 2, kernelRandom: 'off', generationId: 'b'.repeat(32) },
   joined('3', 'watcher 2', { nowUsec: 18, adjustedTo: 0 }),
