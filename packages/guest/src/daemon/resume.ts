@@ -95,5 +95,6 @@ function hasMoved(before: OrchestratorState, now: OrchestratorState): boolean {
 function wasRestored(before: OrchestratorState, now: OrchestratorState): boolean {
   if (now.generation !== before.generation) return true
   const steps = before.log.at(-1)?.steps.map(({ step }) => step) ?? []
-  return steps.includes('quiesce-requested') && steps.includes('page-changed')
+  // Not the steps that are noted when they are done: a daemon may have died in between, and the next one does not know when.
+  return steps.includes('quiesce-requested') && steps.includes('restore-declared')
 }
