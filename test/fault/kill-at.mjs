@@ -8,7 +8,7 @@ import { loadNative } from 'snapsafe/native'
  * a trace outside of its own memory: a change of a file, of the page or of a cgroup, and bytes to a client. It says where it
  * died in a file of the test; of the daemon itself, nothing is changed. See kill-plan.ts for SNAPSAFE_KILL_AT.
  */
-const { armedBy, at, when, steps, report } = JSON.parse(process.env.SNAPSAFE_KILL_AT ?? '{}')
+const { armedBy, at, when, steps, having = '', report } = JSON.parse(process.env.SNAPSAFE_KILL_AT ?? '{}')
 
 const { openSync, writeSync } = fs
 /** Of node:fs: what changes a file, a directory or a descriptor that others have. */
@@ -48,7 +48,7 @@ const reportFd = report === undefined ? undefined : openSync(report, 'a')
 
 /** Carries out one step, or dies right before or right after it. */
 function step(name, detail, run) {
-  if (!armed) return run()
+  if (!armed || !`${name}(${detail})`.includes(having)) return run()
   count++
   if (count !== at) return run()
   if (when === 'before') die(name, detail)

@@ -18,8 +18,8 @@ export interface Script extends TrialOptions {
 
 /** What is played before a daemon dies, and the next is killed at each step of its start. */
 export interface RestartScript extends Script {
-  /** The step of `play` at which the first daemon dies; not given: when it was played. */
-  readonly diesAt?: number
+  /** The first daemon dies before the first step of `play` that has this in its description; not given: when it was played. */
+  readonly diesAt?: string
   /** What happens to what it left. */
   readonly whenDead?: (trial: Trial) => void
 }
@@ -40,7 +40,9 @@ export async function killAtEveryStep(script: Script): Promise<number> {
 export async function killAtEveryStepOfRestart(script: RestartScript): Promise<number> {
   const { diesAt, again, fine } = script
   const plan: KillPlan | undefined =
-    diesAt === undefined ? undefined : { armedBy: 'call', at: diesAt, when: 'before', steps: 'all' }
+    diesAt === undefined
+      ? undefined
+      : { armedBy: 'call', at: 1, when: 'before', steps: 'all', having: diesAt }
   await using trial = await Trial.begin(script)
   await trial.kill()
   await trial.start(plan)

@@ -12,6 +12,8 @@ export interface KillPlan {
    * the last. replies: only what goes to connections.
    */
   readonly steps: 'all' | 'coarse' | 'replies'
+  /** Counts only the steps that have this in their description, as a failure shows it. */
+  readonly having?: string
 }
 
 const preload = join(import.meta.dirname, 'kill-at.mjs')

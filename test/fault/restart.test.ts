@@ -9,10 +9,10 @@ const watchers = [
   { name: 'identity', tracked: true, stage: 'identity' },
   { name: 'application', tracked: true },
 ] as const
-/** Counted from the reply to the call that begins the count, which is step 1. */
-const stepAfterRestoreIsOnRecord = 3
-/** Then: the call is on record, the generation is, the page's sequence is odd, and the id is on the page. */
-const stepAfterIdIsOnPage = 7
+/** What follows when a restore is on record: its generation is put there. */
+const afterRestoreIsOnRecord = 'kernel-unique'
+/** What follows when the id is on the page, and the generation is not: the time. See page-layout.ts. */
+const afterIdIsOnPage = `pageStoreBytes(${0x20}`
 
 it.concurrent('a daemon that is killed at any step of its very first start is followed by one that starts', async () => {
   expect(await killAtEveryStepOfFirstStart()).toBeGreaterThanOrEqual(shares.firstStart)
@@ -44,7 +44,7 @@ describe
         watchers,
         prepare: quiesce,
         play: resumeAsCopy,
-        diesAt: stepAfterRestoreIsOnRecord,
+        diesAt: afterRestoreIsOnRecord,
         again: resumeAgain,
       })
       expect(kills).toBeGreaterThanOrEqual(shares.restartDeclared)
@@ -56,7 +56,7 @@ describe
         watchers,
         prepare: quiesce,
         play: resumeAsCopy,
-        diesAt: stepAfterIdIsOnPage,
+        diesAt: afterIdIsOnPage,
         fine: true,
         again: resumeAgain,
       })
