@@ -110,23 +110,26 @@ export class Debts {
   restart({ dead, nowUsec }: Event<'restarted'>): void {
     for (const watcher of this.all.values()) {
       if (dead.includes(watcher.id) || !watcher.tracked) this.all.delete(watcher.id)
-      else {
-        const until = nowUsec + this.#limits.graceMs * 1000
-        watcher.absentUntil = until
-        // Nobody could confirm while there was no daemon.
-        if (watcher.debt === 'pending' && watcher.dueAt !== undefined) {
-          watcher.dueAt = Math.max(watcher.dueAt, until)
-        }
-      }
+      else watcher.absentUntil = nowUsec + this.#limits.graceMs * 1000
+    }
+    this.spare(nowUsec)
+  }
+
+  /** Nobody could confirm until now. */
+  spare(nowUsec: number): void {
+    const until = nowUsec + this.#limits.graceMs * 1000
+    for (const watcher of this.all.values()) {
+      if (watcher.dueAt === undefined) continue
+      watcher.dueAt = Math.max(watcher.dueAt, until)
     }
   }
 
-  /** With a restore pending no deadline passes. */
-  pass(nowUsec: number, isPending: boolean): void {
+  /** With a restore pending, and while the workload stands still, no deadline passes. */
+  pass(nowUsec: number, isHeld: boolean): void {
     for (const watcher of this.all.values()) {
       const { absentUntil, dueAt, debt } = watcher
       if (absentUntil !== undefined && absentUntil <= nowUsec) this.all.delete(watcher.id)
-      else if (isPending || dueAt === undefined || dueAt > nowUsec) continue
+      else if (isHeld || dueAt === undefined || dueAt > nowUsec) continue
       else if (debt === 'held') this.giveUpOn(watcher.id)
       else this.#miss(watcher, nowUsec)
     }

@@ -65,8 +65,8 @@ export class Model {
     else if (event.type === 'quiesce') this.#quiesce(event)
     else if (event.type === 'prepared') this.#prepared(event)
     else if (event.type === 'frozen' || event.type === 'not-frozen') this.#takeFreezer(event)
-    else if (event.type === 'resume') this.#undo(event.outcome)
-    else if (event.type === 'release') this.#release()
+    else if (event.type === 'resume') this.#undo(event.outcome, event.nowUsec)
+    else if (event.type === 'release') this.#release(event.nowUsec)
     else if (event.type === 'restarted') this.#restart(event)
     else if (event.type === 'time') this.#pass(event.nowUsec)
     else event.type satisfies 'evidence' | 'done'
@@ -95,7 +95,7 @@ export class Model {
   get nextUsec(): number | undefined {
     const times: (number | undefined)[] = []
     for (const { absentUntil, dueAt } of this.debts.all.values())
-      times.push(absentUntil, this.pending ? undefined : dueAt)
+      times.push(absentUntil, this.#areDeadlinesHeld ? undefined : dueAt)
     if (!this.pending) {
       times.push(this.snapshot?.endsAt)
       const isHeldUp = this.#phase === 'adjusting' && this.debts.waitedFor.length === 0
@@ -183,10 +183,10 @@ export class Model {
     this.snapshot = { quiesce: this.quiesces, force, thawAfterMs, step: 'watchers', endsAt }
   }
 
-  #prepared({ id, veto }: Event<'prepared'>): void {
+  #prepared({ id, veto, nowUsec }: Event<'prepared'>): void {
     const { snapshot } = this
     if (!snapshot) return
-    if (veto !== undefined && !snapshot.force) this.#undo('vetoed')
+    if (veto !== undefined && !snapshot.force) this.#undo('vetoed', nowUsec)
     else if (snapshot.asking === id) snapshot.asking = undefined
   }
 
@@ -195,7 +195,7 @@ export class Model {
     // What nobody wants frozen any more, nothing else thaws.
     if (snapshot?.quiesce !== event.quiesce)
       this.#due.thaw = !pending && (!snapshot || snapshot.step === 'watchers')
-    else if (event.type === 'not-frozen') this.#undo('failed')
+    else if (event.type === 'not-frozen') this.#undo('failed', event.nowUsec)
     else if (!pending) {
       snapshot.step = 'frozen'
       snapshot.endsAt = event.nowUsec + snapshot.thawAfterMs * 1000
@@ -203,19 +203,24 @@ export class Model {
     }
   }
 
-  #undo(how: string): void {
+  get #areDeadlinesHeld(): boolean {
+    return this.pending !== undefined || (this.snapshot !== undefined && this.snapshot.step !== 'watchers')
+  }
+
+  #undo(how: string, nowUsec: number): void {
     if (!this.snapshot || this.pending) return
+    if (this.#areDeadlinesHeld) this.debts.spare(nowUsec)
     this.#due.ended.push(`${this.snapshot.quiesce} ${how}`)
     this.#due.thaw = true
     this.snapshot = undefined
     this.#phase = 'running'
   }
 
-  #release(): void {
+  #release(nowUsec: number): void {
     if (this.pending) return
     if (!this.snapshot) this.#due.thaw = true
     else if (this.snapshot.step === 'frozen') this.#declare(0)
-    else this.#undo('failed')
+    else this.#undo('failed', nowUsec)
   }
 
   #restart(event: Event<'restarted'>): void {
@@ -226,11 +231,11 @@ export class Model {
   }
 
   #pass(nowUsec: number): void {
-    this.debts.pass(nowUsec, this.pending !== undefined)
+    this.debts.pass(nowUsec, this.#areDeadlinesHeld)
     const { snapshot } = this
     if (this.pending || !snapshot || snapshot.endsAt > nowUsec) return
     if (snapshot.step === 'frozen') this.#declare(0)
-    else if (snapshot.step === 'freezing' || !snapshot.force) this.#undo('failed')
+    else if (snapshot.step === 'freezing' || !snapshot.force) this.#undo('failed', nowUsec)
   }
 
   /** Who may still be asked about the planned snapshot, the next first. */

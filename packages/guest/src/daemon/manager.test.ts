@@ -128,7 +128,7 @@ describe('a restore', () => {
     expect(done).toEqual([
       'wipe at 0, quiescing',
       'freeze at 0, quiescing',
-      'wipe at 0, quiescing',
+      'wipe at 0, quiesced',
       'wipe at 0, quiesced',
       'wipe at 0, quiesced',
       'thaw at 1, running',

@@ -41,3 +41,10 @@ export function released(watcher: WatcherRecord): WatcherRecord {
   const { dueAtUsec: _, held: __, ...rest } = watcher
   return rest
 }
+
+/** A watcher that could not confirm until now, because it stood still, or had no daemon to confirm to. */
+export function spared(watcher: WatcherRecord, untilUsec: number): WatcherRecord {
+  const { dueAtUsec } = watcher
+  if (dueAtUsec === undefined) return watcher
+  return { ...watcher, dueAtUsec: Math.max(dueAtUsec, untilUsec) }
+}

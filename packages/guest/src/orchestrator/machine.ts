@@ -49,7 +49,7 @@ export function step(state: OrchestratorState, event: OrchestratorEvent): Step {
     case 'not-frozen':
       return takeNotFrozen(state, event)
     case 'resume':
-      return undo(state, { how: event.outcome, detail: event.detail })
+      return undo(state, { how: event.outcome, detail: event.detail }, event.nowUsec)
     case 'release':
       return release(state, event.detail, event.nowUsec)
     case 'done':
@@ -103,7 +103,7 @@ export function checkOwner(
 function release(state: OrchestratorState, detail: string, nowUsec: number): Step {
   const { snapshot } = state
   if (!snapshot) return [state, state.pending ? [] : [{ type: 'thaw' }]]
-  if (snapshot.step !== 'frozen') return undo(state, { how: 'failed', detail })
+  if (snapshot.step !== 'frozen') return undo(state, { how: 'failed', detail }, nowUsec)
   if (state.pending) return [state, []]
   const evidence = { source: 'daemon', detail, atUsec: nowUsec }
   return declareRestore(state, { nowUsec, cause: 'ambiguous', evidence, kernelReseeded: false })

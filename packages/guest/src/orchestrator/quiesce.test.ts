@@ -37,9 +37,9 @@ describe('a planned snapshot', () => {
     })
     play.frozen()
     expect(play.effects).toEqual([
+      { type: 'publish', change: 'phase' },
       // What was written until everything stood still.
       { type: 'wipe-memory' },
-      { type: 'publish', change: 'phase' },
       { type: 'announce', event: 'quiesce' },
       { type: 'rearm' },
     ])
@@ -277,6 +277,17 @@ describe('a restore', () => {
     expect(freezing.unique().types).toContain('thaw')
     const refused = new Play().quiesce().restore().do({ type: 'not-frozen', quiesce: 1, detail: 'no' })
     expect(refused.effects).toEqual([])
+  })
+})
+
+describe('a watcher that owes something while the workload is frozen', () => {
+  it('misses no deadline, and has the time to catch up after the thaw', () => {
+    const play = new Play({ generation: 1 }).join('1', { adjustedTo: 0, deadlineMs: 100, policy: 'kill' })
+    play.quiesce().frozen()
+    expect(play.wait(1000).types).toEqual(['rearm'])
+    play.resume()
+    expect(play.wait(2000).types).toEqual(['rearm'])
+    expect(play.confirm('1').watcher('1')).toMatchObject({ owing: 'no' })
   })
 })
 

@@ -1,6 +1,7 @@
+import { spared } from './debt.ts'
 import type { OrchestratorEffect, QuiesceOutcome } from './events.ts'
 import { closeEntry, note, noteAnswer, openEntry } from './log.ts'
-import type { OrchestratorState, PlannedSnapshot } from './state.ts'
+import { areDeadlinesHeld, type OrchestratorState, type PlannedSnapshot } from './state.ts'
 import { andThen, type EventOf, type Step } from './step.ts'
 import type { WatcherRecord } from './watcher-table.ts'
 
@@ -59,7 +60,7 @@ export function takePrepared(state: OrchestratorState, event: EventOf<'prepared'
   const noted = noteAnswer(state, watcher, veto === undefined ? 'prepared' : 'vetoed', nowUsec, veto)
   if (veto !== undefined && !snapshot.force) {
     const { name, owner } = watcher
-    return undo(noted, { how: 'vetoed', name, pid: owner.pid, detail: veto })
+    return undo(noted, { how: 'vetoed', name, pid: owner.pid, detail: veto }, nowUsec)
   }
   if (snapshot.asking !== id) return [noted, []]
   return goOn({ ...noted, snapshot: { ...snapshot, asking: undefined } }, nowUsec)
@@ -96,9 +97,9 @@ export function takeFrozen(state: OrchestratorState, event: EventOf<'frozen'>): 
   return [
     note(quiesced, 'frozen', nowUsec),
     [
-      // Once more, now that nobody can write: what was written between the first time and the freeze.
-      { type: 'wipe-memory' },
       { type: 'publish', change: 'phase' },
+      // Once more, now that who is frozen cannot write and who is not sees the phase: what was written since the first time.
+      { type: 'wipe-memory' },
       { type: 'announce', event: 'quiesce' },
       { type: 'rearm' },
     ],
@@ -107,7 +108,7 @@ export function takeFrozen(state: OrchestratorState, event: EventOf<'frozen'>): 
 
 export function takeNotFrozen(state: OrchestratorState, event: EventOf<'not-frozen'>): Step {
   if (state.snapshot?.quiesce !== event.quiesce) return thawLeftOver(state)
-  return undo(state, { how: 'failed', detail: event.detail })
+  return undo(state, { how: 'failed', detail: event.detail }, event.nowUsec)
 }
 
 /** What was to be frozen for a snapshot that is over was thawed before it was frozen. */
@@ -119,11 +120,18 @@ function thawLeftOver(state: OrchestratorState): Step {
 }
 
 /** Ends a planned snapshot of which there is no restore: everything goes on as before. */
-export function undo(state: OrchestratorState, outcome: Exclude<QuiesceOutcome, { how: 'restored' }>): Step {
+export function undo(
+  state: OrchestratorState,
+  outcome: Exclude<QuiesceOutcome, { how: 'restored' }>,
+  nowUsec: number,
+): Step {
   const { snapshot } = state
   // With a restore under way it ends in a new generation, and nothing is thawed before that.
   if (!snapshot || state.pending) return [state, []]
-  const ended: OrchestratorState = { ...state, phase: 'running', snapshot: undefined }
+  const untilUsec = nowUsec + state.limits.graceMs * usecPerMs
+  const stoodStill = areDeadlinesHeld(state)
+  const watchers = stoodStill ? state.watchers.map((each) => spared(each, untilUsec)) : state.watchers
+  const ended: OrchestratorState = { ...state, watchers, phase: 'running', snapshot: undefined }
   const effects: OrchestratorEffect[] = [
     // First the page: who is thawed must not find it quiesced.
     { type: 'publish', change: 'phase' },
@@ -142,11 +150,11 @@ export function passPreparation(state: OrchestratorState, nowUsec: number): Step
   if (pending || !snapshot || snapshot.step === 'frozen' || snapshot.deadlineUsec > nowUsec)
     return [state, []]
   if (snapshot.step === 'freezing')
-    return undo(state, { how: 'failed', detail: 'the workload was not frozen in time' })
+    return undo(state, { how: 'failed', detail: 'the workload was not frozen in time' }, nowUsec)
   if (snapshot.force) return freeze(state, snapshot, nowUsec)
   const slow = state.watchers.get(snapshot.asking ?? '')
   const who = slow ? `${slow.name} (pid ${slow.owner.pid})` : 'a watcher'
-  return undo(state, { how: 'failed', detail: `${who} did not prepare in time` })
+  return undo(state, { how: 'failed', detail: `${who} did not prepare in time` }, nowUsec)
 }
 
 function freeze(state: OrchestratorState, snapshot: PlannedSnapshot, nowUsec: number): Step {

@@ -122,9 +122,8 @@ export function slowest(state: OrchestratorState): WatcherRecord[] {
 export function nextWakeUsec(state: OrchestratorState): number | undefined {
   const { snapshot, watchers, pending } = state
   const times: (number | undefined)[] = []
-  // While a restore waits for its generation, nothing else has an end.
   for (const { absentUntilUsec, dueAtUsec } of watchers)
-    times.push(absentUntilUsec, pending ? undefined : dueAtUsec)
+    times.push(absentUntilUsec, areDeadlinesHeld(state) ? undefined : dueAtUsec)
   if (!pending) {
     if (watchers.blockingUpTo('application') === 0) times.push(holdOf(state))
     if (snapshot) times.push(snapshot.step === 'frozen' ? snapshot.thawAtUsec : snapshot.deadlineUsec)
@@ -132,6 +131,14 @@ export function nextWakeUsec(state: OrchestratorState): number | undefined {
   let next = Number.POSITIVE_INFINITY
   for (const time of times) if (time !== undefined && time < next) next = time
   return Number.isFinite(next) ? next : undefined
+}
+
+/**
+ * Whether no deadline of a watcher passes: a restore waits for its generation, and the one that they are of is of the past; or
+ * they stand still.
+ */
+export function areDeadlinesHeld({ pending, snapshot }: OrchestratorState): boolean {
+  return pending !== undefined || (snapshot !== undefined && snapshot.step !== 'watchers')
 }
 
 function holdOf({ phase, holdUntilUsec }: OrchestratorState): number | undefined {

@@ -1,10 +1,10 @@
-import { due, free, released, withDebtOf } from './debt.ts'
+import { due, free, released, spared, withDebtOf } from './debt.ts'
 import type { OrchestratorEffect } from './events.ts'
 import { noteAnswer } from './log.ts'
 import { goOn } from './quiesce.ts'
 import { settle } from './settle.ts'
 import { hasBegun } from './stages.ts'
-import type { OrchestratorState } from './state.ts'
+import { areDeadlinesHeld, type OrchestratorState } from './state.ts'
 import { andThen, type EventOf, type Step } from './step.ts'
 import { isBlocking, type WatcherRecord, type WatcherTable } from './watcher-table.ts'
 
@@ -59,13 +59,6 @@ export function loseConnections(
   return { ...noted, watchers }
 }
 
-/** Nobody misses a deadline for want of a daemon to confirm to. */
-function spared(watcher: WatcherRecord, untilUsec: number): WatcherRecord {
-  const { owing, dueAtUsec } = watcher
-  if (owing !== 'pending' || dueAtUsec === undefined) return watcher
-  return { ...watcher, dueAtUsec: Math.max(dueAtUsec, untilUsec) }
-}
-
 export function confirm(state: OrchestratorState, event: EventOf<'confirmed'>): Step {
   const { generation, failure, nowUsec } = event
   const watcher = state.watchers.get(event.id)
@@ -98,14 +91,11 @@ export function giveUpOn(state: OrchestratorState, event: EventOf<'not-enforced'
   return change(noted, state.watchers.with(released(watcher)), event.nowUsec)
 }
 
-/**
- * Everything about watchers that time brings about. While a restore waits for its generation no deadline passes: the generation
- * that it was for is of the past, and a confirmation of it would not be taken.
- */
+/** Everything about watchers that time brings about. */
 export function passTime(state: OrchestratorState, nowUsec: number): Step {
   // All who do not come back first: who is gone makes nobody's ready a degraded one.
   let step = passAbsence(state, nowUsec)
-  if (state.pending) return step
+  if (areDeadlinesHeld(state)) return step
   for (const watcher of step[0].watchers) {
     const { dueAtUsec } = watcher
     if (dueAtUsec === undefined || dueAtUsec > nowUsec) continue
