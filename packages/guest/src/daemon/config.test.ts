@@ -65,6 +65,11 @@ describe('the configuration', () => {
     ['a word that is no mode', '[sources]\nkmsg = "maybe"\n', ':2: sources.kmsg: '],
     ['a duration without a unit', '[watchers]\ndeadline = "10"\n', 'with a unit'],
     ['a deadline over the longest', '[watchers]\n\ndeadline = "2m"\n', ':3: watchers.deadline: deadline is'],
+    [
+      'a freeze that nobody waits for',
+      '[freeze]\ntimeout = "30s"\n',
+      ':2: freeze.timeout: is longer than 25s',
+    ],
     ['a thaw after the longest', '[freeze]\nthaw_after = "11m"\n', ':2: freeze.thaw_after: thaw_after is'],
     ['a time that no timer has', '[freeze]\n\nsettle = "2d"\n', ':3: freeze.settle: is longer than a day'],
     [

@@ -5,6 +5,9 @@ import { durationMs } from './config-values.ts'
 /** A timer of Node that is longer than 24 days fires at once. */
 const longestMs = 86_400_000
 
+/** Below that of the state machine (orchestrator/quiesce.ts), which cannot say what does not freeze. */
+const maxTimeoutMs = 25_000
+
 const duration = durationMs.refine((ms) => ms <= longestMs, { message: 'is longer than a day' })
 
 const group = z.string().transform((path, context) => {
@@ -24,7 +27,9 @@ export const freezeSection = z
     /** cgroup v2 paths that run on, besides those that must. */
     except: z.array(group).default([]),
     /** How long freezing may take before it is given up. */
-    timeout: duration.prefault('5s'),
+    timeout: duration
+      .prefault('5s')
+      .refine((ms) => ms <= maxTimeoutMs, { message: `is longer than ${maxTimeoutMs / 1000}s` }),
     /** How long the watchers have to prepare, where the caller of Quiesce does not say. */
     deadline: duration.prefault('10s'),
     /** How long the workload stays frozen at most, where the caller of Quiesce does not say. */

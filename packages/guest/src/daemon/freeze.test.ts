@@ -1,6 +1,8 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { eventually } from '../../../../test/support/eventually.ts'
 import { lacking } from '../../../../test/support/needs.ts'
 import { TestCgroup } from '../../../../test/support/test-cgroup.ts'
 import { cgroupOf, findCgroup2 } from '../system/cgroup/cgroup-mount.ts'
@@ -181,5 +183,35 @@ describe.skipIf(lack)(`what the daemon freezes${lack ? ` (${lack})` : ''}`, { ti
     writeFileSync(record, '/dev/null\n')
     freeze.thaw()
     expect(errors).toEqual([expect.stringContaining('cannot thaw /dev/null')])
+  })
+})
+
+describe('a freeze that is undone while it waits', () => {
+  it('does not thaw the next one', async () => {
+    // Files stand in for a group: here the test says when it stands still.
+    const path = mkdtempSync(join(tmpdir(), 'snapsafe-freeze-'))
+    onTestFinished(() => rmSync(path, { recursive: true }))
+    const group = join(path, 'work')
+    mkdirSync(group)
+    const write = (file: string, text: string) => writeFileSync(join(group, file), text)
+    write('cgroup.freeze', '0\n')
+    write('cgroup.procs', '')
+    write('cgroup.events', 'populated 1\nfrozen 0\n')
+    const { freeze: config } = parseConfig('[freeze]\ngroups = ["/work"]\n', 'test.toml')
+    const log = { error() {}, warning() {}, info() {} }
+    const record = join(path, 'frozen')
+    const freeze = new Freeze({ config, record, isSystem: false, log, root: path, systemd: false })
+
+    const undone = new AbortController()
+    const first = freeze.freeze({ signal: undone.signal })
+    await eventually('it is being frozen', () => existsSync(record))
+    undone.abort()
+    freeze.thaw()
+    const second = freeze.freeze()
+    write('cgroup.events', 'populated 1\nfrozen 1\n')
+    await expect(first).rejects.toThrow()
+    expect(await second).toMatchObject({ frozen: ['/work'] })
+    expect(readFileSync(join(group, 'cgroup.freeze'), 'utf8').trim()).toBe('1')
+    expect(existsSync(record)).toBe(true)
   })
 })

@@ -25,6 +25,12 @@ export interface FreezeOptions {
   readonly systemd?: boolean
 }
 
+interface FreezeRequest {
+  /** Whose group of processes has to take the answer, and runs on. */
+  readonly callerPid?: number
+  readonly signal?: AbortSignal
+}
+
 /** What the configuration wants to stand still while a snapshot is taken. */
 export class Freeze {
   readonly enabled: boolean
@@ -32,6 +38,7 @@ export class Freeze {
   readonly #log: Log
   readonly #systemd: boolean
   readonly #record: string
+  #previous: Promise<unknown> = Promise.resolve()
   /** Undefined where cgroup v2 is not mounted. */
   readonly #cgroup2: { readonly tree: CgroupTree; readonly freezer: CgroupFreezer } | undefined
 
@@ -64,7 +71,14 @@ export class Freeze {
    * it stands still; with empty lists where freezing is off. Rejects with a FreezeError where it cannot be, where there would
    * be nothing to freeze, or where the signal aborts; all that was frozen runs again then.
    */
-  async freeze({ callerPid, signal }: { callerPid?: number; signal?: AbortSignal } = {}): Promise<Frozen> {
+  freeze(options: FreezeRequest = {}): Promise<Frozen> {
+    // One after another: what undoes one must not thaw the next.
+    const frozen = this.#previous.then(() => this.#freezeNow(options))
+    this.#previous = frozen.catch(() => undefined)
+    return frozen
+  }
+
+  async #freezeNow({ callerPid, signal }: FreezeRequest): Promise<Frozen> {
     if (!this.enabled) return { frozen: [], running: [] }
     const { groups, tree, freezer } = this.#prepared()
     const end = performance.now() + this.#config.timeout

@@ -53,10 +53,11 @@ export class CgroupFreezer {
       this.#refuseUnfit(groups)
       if (signal?.aborted) throw new Error('it was given up')
       this.#writeAll(groups)
-      await this.#untilFrozen(groups, () => {
+      const over = (): string | undefined => {
         if (signal?.aborted) return 'it was given up'
         return performance.now() >= end ? `it takes longer than ${timeoutMs} ms` : undefined
-      })
+      }
+      await this.#untilFrozen(groups, over, signal)
     } catch (error) {
       const problems = [`cannot freeze: ${(error as Error).message}`, ...this.thaw()]
       throw new FreezeError(problems.join('; '), { cause: error })
@@ -78,6 +79,8 @@ export class CgroupFreezer {
     const own = this.#tree.groupOf('self')
     for (const group of groups) {
       if (group === rootGroup) throw new Error('the root group cannot be frozen')
+      // The record has one directory a line.
+      if (/\p{C}/u.test(group)) throw new Error(`the name of ${JSON.stringify(group)} has control characters`)
       if (own !== undefined && isWithin(own, group)) throw new Error(`this process itself is in ${group}`)
     }
   }
@@ -97,7 +100,11 @@ export class CgroupFreezer {
   }
 
   /** `over` says why not to wait any longer. */
-  async #untilFrozen(groups: readonly string[], over: () => string | undefined): Promise<void> {
+  async #untilFrozen(
+    groups: readonly string[],
+    over: () => string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const thaws = this.#thaws
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       if (this.#thaws !== thaws) throw new Error('it was thawed meanwhile')
@@ -107,7 +114,8 @@ export class CgroupFreezer {
       const why = over()
       if (why !== undefined)
         throw new Error(`${why}: ${moving.map((group) => this.#describe(group)).join(', ')}`)
-      await delay(pauseMs)
+      // Given up or not, the next look says.
+      await delay(pauseMs, undefined, signal && { signal }).catch(() => undefined)
     }
   }
 

@@ -3,7 +3,8 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 /** The directories of the groups that may be frozen; none where there is no record. Throws where it cannot be read. */
 export function readRecord(record: string): string[] {
   try {
-    return readFileSync(record, 'utf8').split('\n').filter(Boolean)
+    const lines = readFileSync(record, 'utf8').split('\n')
+    return lines.filter((line) => line.startsWith('/'))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
