@@ -149,6 +149,16 @@ describe('a planned snapshot', () => {
     expect(state.evidence).toMatchObject([{ source: 'daemon', detail: expect.stringContaining('its time') }])
   })
 
+  it('is one restore with what the host says of it, also when the host is late', async () => {
+    const { generation } = (await quiesce({ thawAfterMs: 100 })).state
+    await call(daemon.socket, 'Wait', { for: 'generation', from: generation })
+    const late = await resume({ restoreId: 'late' })
+    expect(late).toMatchObject({ restored: true, state: { generation: generation + 1 } })
+    expect(late.state.evidence.map(({ source }) => source)).toEqual(['daemon', 'host'])
+    // What it says after that is of another.
+    expect((await resume({ restored: true })).state.generation).toBe(generation + 2)
+  })
+
   it.each([
     ['a reason that is too long', { reason: 'x'.repeat(201) }, 'reason'],
     ['no time', { deadlineMs: 0 }, 'deadlineMs'],
@@ -261,11 +271,23 @@ describe.skipIf(lack)(`the workload${lack ? ` (${lack})` : ''}`, () => {
     expect(readFileSync(daemon.pagePath).readUInt32LE(0)).toBe(generation + 1)
   })
 
+  it('is thawed by a daemon that cannot start at all, which says what that means', async () => {
+    await quiesce()
+    daemon.kill('SIGKILL')
+    await daemon.ended()
+    const { runtimeDir } = daemon
+    const { code, log } = await runDaemon({ runtimeDir, env: { SNAPSAFE_NO_ADDON: '1' } })
+    expect({ code, log }).toEqual({ code: 1, log: expect.stringContaining('without a new generation') })
+    await runs()
+  })
+
   it('is left alone by a second daemon, and by a check of a configuration', async () => {
     await quiesce()
     const wrong = { runtimeDir: daemon.runtimeDir, config: 'nonsense = 1\n' }
     expect((await runDaemon(wrong)).log).toContain('another snapsafed')
     expect((await runDaemon({ ...wrong, args: ['--check-config'] })).code).toBe(78)
+    const broken = { runtimeDir: daemon.runtimeDir, env: { SNAPSAFE_NO_ADDON: '1' } }
+    expect((await runDaemon(broken)).code).toBe(1)
     expect(cgroup.isFrozen('workload')).toBe(true)
     expect((await stateOf(daemon.socket)).phase).toBe('quiesced')
   })

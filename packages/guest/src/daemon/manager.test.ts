@@ -22,6 +22,8 @@ const kernelRandom: KernelRandomDoor = {
       answer = () => resolve({ kernelRandom: 'off', detail: 'a test' })
     }),
   addSeed() {},
+  hasSeed: false,
+  forgetSeed() {},
   drawId: () => 'b'.repeat(32),
   close() {},
 }

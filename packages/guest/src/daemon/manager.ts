@@ -219,9 +219,11 @@ export class Manager {
 
   async #makeKernelUnique(attempt: number, kernelReseeded: boolean): Promise<void> {
     const { kernelRandom: door, log, addon } = this.#options
-    const made = kernelReseeded
-      ? { kernelRandom: 'kernel' as const, detail: 'the kernel reseeded itself' }
-      : await door.makeUnique()
+    // With bytes of the host for this copy, what the kernel has done by itself is not all that can be done.
+    const made =
+      kernelReseeded && !door.hasSeed
+        ? { kernelRandom: 'kernel' as const, detail: 'the kernel reseeded itself' }
+        : await door.makeUnique()
     // Nobody is told any more, and what is needed for it is being closed.
     if (this.#closed) return
     const bad = made.kernelRandom === 'unproven' || made.kernelRandom === 'failed'

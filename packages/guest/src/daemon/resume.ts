@@ -9,6 +9,8 @@ import { viewState } from './view.ts'
 const maxRestoreIdChars = 128
 /** RNDADDENTROPY takes no more at once. */
 const maxSeedBytes = 512
+/** How long after a planned snapshot's restore the host may still be speaking of that one. */
+const lateWordUsec = 60_000_000
 /** Making the kernel unique takes a quarter of a second at most; the rest is for a loaded machine. */
 const endDeadlineMs = 30_000
 
@@ -20,17 +22,51 @@ export async function resume(call: ResumeCall, context: ApiContext): Promise<voi
   const { restored, restoreId, seed } = checked(call)
   if (seed) kernelRandom.addSeed(seed)
   const before = manager.state
-  // This restore is to be seen once: what sources know of it is merged with what the host says.
-  sampleSources()
-  const isNamed = restoreId !== undefined && restoreId !== before.restoreId
-  if (restored === true && restoreId === undefined ? !hasMoved(before, manager.state) : isNamed) {
-    manager.report(hostEvidence(restoreId), restoreId === undefined ? {} : { restoreId })
-  } else if (restored === undefined) await lookAgain(context, call.signal)
+  try {
+    // This restore is to be seen once: what sources know of it is merged with what the host says.
+    sampleSources()
+    const isNamed = restoreId !== undefined && restoreId !== before.restoreId
+    if (restored === true && restoreId === undefined ? !hasMoved(before, manager.state) : isNamed) {
+      takeWord(context, restoreId)
+    } else if (restored === undefined) await lookAgain(context, call.signal)
 
+    const nowUsec = manager.nowUsec()
+    manager.dispatch({
+      type: 'resume',
+      nowUsec,
+      outcome: 'resumed',
+      detail: 'there was no sign of a restore',
+    })
+    await untilRunning(context, call.signal)
+    const isCopy = wasRestored(before, manager.state)
+    // The restore was known, and had its reseed, before these bytes came.
+    if (isCopy && kernelRandom.hasSeed) await kernelRandom.makeUnique()
+    call.reply({ restored: isCopy, state: viewState(manager.state, caller) })
+  } finally {
+    kernelRandom.forgetSeed()
+  }
+}
+
+/** What the host says of a restore: news or, where the planned snapshot has ended in one already, one more sign of that. */
+function takeWord({ manager }: ApiContext, restoreId: string | undefined): void {
+  const evidence = hostEvidence(restoreId)
+  const named = restoreId === undefined ? {} : { restoreId }
   const nowUsec = manager.nowUsec()
-  manager.dispatch({ type: 'resume', nowUsec, outcome: 'resumed', detail: 'there was no sign of a restore' })
-  await untilRunning(context, call.signal)
-  call.reply({ restored: wasRestored(before, manager.state), state: viewState(manager.state, caller) })
+  if (isLateWord(manager.state, nowUsec)) {
+    const { source, detail } = evidence
+    manager.dispatch({ type: 'evidence', nowUsec, evidence: { source, detail, atUsec: nowUsec }, ...named })
+  } else manager.report(evidence, named)
+}
+
+/**
+ * A planned snapshot has ended in a restore that a source, or the deadline of the thaw, has told of, and the host has not spoken of
+ * it yet. It speaks soon: what it says much later is taken for another restore, because two must never be taken for one.
+ */
+function isLateWord({ log, evidence, changedAtUsec, snapshot }: OrchestratorState, nowUsec: number): boolean {
+  if (snapshot || nowUsec - changedAtUsec > lateWordUsec) return false
+  const steps = log.at(-1)?.steps.map(({ step }) => step) ?? []
+  const isOfSnapshot = steps.includes('quiesce-requested') && steps.includes('restore-declared')
+  return isOfSnapshot && !evidence.some(({ source }) => source === 'host')
 }
 
 function checked({ parameters }: ResumeCall): { restored?: boolean; restoreId?: string; seed?: Buffer } {

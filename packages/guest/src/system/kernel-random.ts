@@ -17,15 +17,26 @@ export interface KernelRandomDoor {
    * kernel gives out from now on is this copy's own. Never rejects: what could not be done is in `kernelRandom` and `detail`.
    */
   makeUnique(): Promise<{ kernelRandom: KernelRandom; detail: string }>
-  /** Mixes bytes of the host, which no other copy gets, into the kernel's pool, and overwrites them here. Never throws. */
+  /**
+   * Mixes bytes of the host, which no other copy gets, into the kernel's pool, and overwrites them here. They prove something
+   * for the next `makeUnique`, unless `forgetSeed` comes before. Never throws.
+   */
   addSeed(seed: Uint8Array): void
+  /** There are bytes of the host that no reseed has taken up. */
+  readonly hasSeed: boolean
+  /** What was given was for a restore that is past, or was none. */
+  forgetSeed(): void
   /** 16 bytes of the kernel, as 32 hexadecimal digits; never from this process's own generator, which clones share. */
   drawId(): string
   close(): void
 }
 
 /** The door to the kernel's generator. With `enabled` false it is only drawn from: it is not this daemon's to change. */
-export function kernelRandomDoor(addon: NativeAddon, enabled: boolean): KernelRandomDoor {
+export function kernelRandomDoor(
+  addon: NativeAddon,
+  enabled: boolean,
+  hardwareGenerator = '/dev/hwrng',
+): KernelRandomDoor {
   // Open from the start: a daemon that has used up its descriptors must still be able to do this.
   const fd = openSync('/dev/urandom', enabled ? constants.O_RDWR : constants.O_RDONLY)
 
@@ -37,7 +48,7 @@ export function kernelRandomDoor(addon: NativeAddon, enabled: boolean): KernelRa
 
   /** Bytes of /dev/hwrng (virtio-rng in a guest), or undefined where there is none or it does not answer in time. */
   async function readHardwareGenerator(): Promise<Buffer | undefined> {
-    reading ??= readOnce('/dev/hwrng')
+    reading ??= readOnce(hardwareGenerator)
       .catch(() => undefined)
       .finally(() => {
         reading = undefined
@@ -87,6 +98,12 @@ export function kernelRandomDoor(addon: NativeAddon, enabled: boolean): KernelRa
         }
       }
       seed.fill(0)
+    },
+    get hasSeed() {
+      return seeded
+    },
+    forgetSeed() {
+      seeded = false
     },
     drawId: () => drawId(fd),
     close: () => closeSync(fd),
