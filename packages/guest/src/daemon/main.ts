@@ -4,6 +4,7 @@ import { Daemon } from './daemon.ts'
 import { stderrLog } from './log.ts'
 import { readOptions } from './options.ts'
 import { type DaemonPaths, daemonPaths } from './paths.ts'
+import { thawForNobody } from './thaw-for-nobody.ts'
 
 const exitFailed = 1
 /** What a service manager takes as "do not start me again with this" (systemd.exec(5), EXIT_CONFIG). */
@@ -25,6 +26,7 @@ try {
 } catch (error) {
   const { code, message } = error as NodeJS.ErrnoException
   log.error(message)
+  if (!options.checkConfig) thawForNobody(daemonPaths(options.runtimeDir, options.stateDir), log)
   process.exit(code === 'ERR_SNAPSAFE_CONFIG' ? exitConfig : exitFailed)
 }
 
