@@ -37,6 +37,7 @@ export default defineConfig({
       {
         test: {
           name: 'fault',
+          sequence: { groupOrder: 1 },
           include: ['test/fault/**/*.test.ts'],
           // A hundred daemons die in each test; more tests at a time than there are CPUs, because much of it is waiting.
           maxConcurrency: 3,
@@ -47,8 +48,9 @@ export default defineConfig({
         test: {
           name: 'vm',
           include: ['test/vm/cases/**/*.test.ts'],
-          // Emulation on two cores: one guest family at a time, and a boot takes as long as it takes.
+          // Emulation on two cores: one guest family at a time, nothing beside it, and a boot takes as long as it takes.
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
           testTimeout: 300_000,
           hookTimeout: 600_000,
         },
