@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { evidence, Play } from '../../../../test/support/orchestrator/play.ts'
+import { evidence, owner, Play } from '../../../../test/support/orchestrator/play.ts'
+
+const root = { ...owner, uid: 0 }
 
 describe('the log', () => {
   it('has every step of a restore, with its time', () => {
@@ -125,7 +127,7 @@ describe('the log', () => {
 
   it('forgets first who did as he should, the earliest before the others', () => {
     const play = new Play()
-    for (let id = 1; id <= 260; id++) play.join(String(id))
+    for (let id = 1; id <= 260; id++) play.join(String(id), { owner: root })
     play.restored()
     play.confirm('1', 'no').confirm('2').confirm('3')
     for (let id = 4; id <= 201; id++) play.confirm(String(id), 'no')
@@ -138,5 +140,42 @@ describe('the log', () => {
     expect(play.entry).toMatchObject({ answersLeftOut: 3 })
     expect(play.answers).toHaveLength(200)
     expect(play.answers.at(-1)).toBe('w202 failed')
+  })
+
+  it('has what a watcher says once, however often it is said', () => {
+    const play = new Play().join('1', { beforeSnapshot: true }).join('2', { beforeSnapshot: true })
+    play.quiesce({ force: true }).prepared('2').prepared('2').prepared('2', 'no').prepared('2', 'still no')
+    expect(play.answers).toEqual(['w2 prepared', 'w2 vetoed'])
+    expect(play.entry?.answers.at(-1)).toMatchObject({ detail: 'still no' })
+
+    play.restored().confirm('1').confirm('1').confirm('2', 'no')
+    play.nowUsec += 7
+    play.confirm('2', 'still no')
+    expect(play.answers).toEqual(['w2 prepared', 'w2 vetoed', 'w1 confirmed', 'w2 failed'])
+    expect(play.entry?.answers.at(-1)).toMatchObject({ detail: 'still no', atUsec: play.nowUsec })
+    for (let count = 0; count < 10; count++) play.confirm('2').confirm('2', 'no')
+    expect(play.answers).toEqual(['w2 prepared', 'w2 vetoed', 'w1 confirmed', 'w2 confirmed', 'w2 failed'])
+    expect(play.entry?.answersLeftOut).toBe(0)
+  })
+
+  it('has what each of two watchers of one name says', () => {
+    const play = new Play().join('1', { name: 'twin' }).join('2', { name: 'twin' }).restored()
+    expect(play.confirm('1').confirm('2').answers).toEqual(['twin confirmed', 'twin confirmed'])
+  })
+
+  it('gives no user but root the room of the others', () => {
+    const play = new Play()
+    for (let id = 1; id <= 100; id++) play.join(String(id))
+    for (let id = 101; id <= 200; id++) play.join(String(id), { owner: root })
+    play.restored().confirm('1')
+    for (let id = 2; id <= 100; id++) play.confirm(String(id), 'no')
+    // His own that did as it should makes room for one more, and then there is none.
+    expect(play.answers).toHaveLength(50)
+    expect(play.answers.slice(0, 2)).toEqual(['w2 failed', 'w3 failed'])
+    expect(play.answers.at(-1)).toBe('w51 failed')
+    expect(play.entry).toMatchObject({ answersLeftOut: 50 })
+    for (let id = 101; id <= 200; id++) play.confirm(String(id))
+    expect(play.answers).toHaveLength(150)
+    expect(play.entry).toMatchObject({ answersLeftOut: 50 })
   })
 })

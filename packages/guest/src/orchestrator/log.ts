@@ -6,6 +6,10 @@ import type { WatcherRecord } from './watcher-table.ts'
 const maxEntries = 32
 /** Of one entry. Beyond it, answers that nobody will look for make room. */
 const maxAnswers = 200
+/** Of one user but root: nobody takes the room of the others. */
+const maxAnswersPerUser = 50
+/** What a watcher may say as often as it likes. */
+const saidByWatchers: ReadonlySet<AnswerKind> = new Set(['prepared', 'vetoed', 'confirmed', 'failed'])
 /** A storm of restores is no better told by each of them. */
 const maxSteps = 100
 
@@ -95,7 +99,13 @@ export function noteAnswer(
   const { name, owner, stage } = watcher
   const { pid, uid } = owner
   const made: Answer = { name, pid, uid, stage, answer, ...(detail !== undefined && { detail }), atUsec }
-  return change(state, (entry) => ({ ...entry, ...roomFor(entry, made) }))
+  // Who still owes answers for the first time. Whatever is said again takes the place of what was said before.
+  const isRepeated = saidByWatchers.has(answer) && watcher.owing !== 'pending'
+  return change(state, (entry) => {
+    const before = isRepeated ? entry.answers.findLastIndex((one) => isSame(one, made)) : -1
+    const answers = before === -1 ? entry.answers : entry.answers.toSpliced(before, 1)
+    return { ...entry, ...roomFor({ ...entry, answers }, made) }
+  })
 }
 
 /** Takes one more sign of a restore that is in the log already. */
@@ -141,8 +151,28 @@ function whatIs(
 /** Whoever has done as he should is the first to be forgotten, the earliest before the others. */
 function roomFor(entry: LogEntry, made: Answer): Pick<LogEntry, 'answers' | 'answersLeftOut'> {
   const { answers, answersLeftOut } = entry
-  if (answers.length < maxAnswers) return { answers: [...answers, made], answersLeftOut }
-  const dispensable = answers.findIndex(({ answer }) => answer === 'confirmed' || answer === 'prepared')
+  // A user who has had his share makes room among his own.
+  const hasHadShare = made.uid !== 0 && answersOf(answers, made.uid) >= maxAnswersPerUser
+  if (!hasHadShare && answers.length < maxAnswers) return { answers: [...answers, made], answersLeftOut }
+  const dispensable = answers.findIndex(
+    ({ answer, uid }) =>
+      (answer === 'confirmed' || answer === 'prepared') && (!hasHadShare || uid === made.uid),
+  )
   if (dispensable === -1) return { answers, answersLeftOut: answersLeftOut + 1 }
   return { answers: [...answers.toSpliced(dispensable, 1), made], answersLeftOut: answersLeftOut + 1 }
+}
+
+function answersOf(answers: readonly Answer[], user: number): number {
+  return answers.reduce((sum, { uid }) => (uid === user ? sum + 1 : sum), 0)
+}
+
+function isSame(one: Answer, other: Answer): boolean {
+  const { name, pid, uid, stage, answer } = one
+  return (
+    name === other.name &&
+    pid === other.pid &&
+    uid === other.uid &&
+    stage === other.stage &&
+    answer === other.answer
+  )
 }

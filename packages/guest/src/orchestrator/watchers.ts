@@ -65,11 +65,12 @@ export function confirm(state: OrchestratorState, event: EventOf<'confirmed'>): 
   if (!watcher || generation !== state.generation) return [state, []]
   if (failure === undefined) {
     const settled = { ...free(watcher), adjustedTo: generation }
-    const noted = noteAnswer(state, watcher, 'confirmed', nowUsec)
+    // Who owed nothing has not told anything.
+    const noted = watcher.owing === 'no' ? state : noteAnswer(state, watcher, 'confirmed', nowUsec)
     return change(noted, state.watchers.with(settled), nowUsec)
   }
+  if (!watcher.tracked) return [state, []]
   const noted = noteAnswer(state, watcher, 'failed', nowUsec, failure)
-  if (!watcher.tracked) return [noted, []]
   const failed: WatcherRecord = {
     ...watcher,
     owing: 'failed',
