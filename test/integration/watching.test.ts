@@ -137,6 +137,16 @@ describe('Confirm', () => {
     expect(await stateOf(patient.socket)).toMatchObject({ degraded: false, missed: [] })
   })
 
+  it('keeps no more than 200 characters of why', async () => {
+    await using watcher = await TestWatcher.join(daemon.socket, { name: 'talking', tracked })
+    const { generation } = await bump(daemon.socket)
+    await watcher.confirm(generation, 'y'.repeat(1000))
+    const failure = 'y'.repeat(200)
+    expect((await stateOf(daemon.socket)).missed).toMatchObject([{ name: 'talking', failure }])
+    const [entry] = (await call(daemon.socket, 'GetLog', { last: 1 })).entries
+    expect(entry?.answers).toMatchObject([{ name: 'talking', answer: 'failed', detail: failure }])
+  })
+
   it('twice is no error', async () => {
     await using watcher = await TestWatcher.join(daemon.socket, { tracked })
     const { generation } = await bump(daemon.socket)

@@ -4,7 +4,8 @@ import type { ApiContext } from './api.ts'
 import { apiError } from './api-error.ts'
 import { printable } from './printable.ts'
 
-const maxFailureChars = 1000
+/** Of a failure or a veto: the log keeps 200 of them in each of 32 entries. */
+const maxWhyChars = 200
 
 type Call<K extends keyof Methods> = ServerCall<Methods[K]['parameters'], Methods[K]['reply']>
 
@@ -20,7 +21,7 @@ export function confirm(call: Call<'Confirm'>, { manager, caller }: ApiContext):
     nowUsec: manager.nowUsec(),
     id: watcher,
     generation,
-    ...(failure != null && { failure: printable(failure, maxFailureChars) }),
+    ...(failure != null && { failure: printable(failure, maxWhyChars) }),
   })
   call.reply({})
 }
@@ -35,7 +36,7 @@ export function confirmQuiesce(call: Call<'ConfirmQuiesce'>, { manager, caller }
     nowUsec: manager.nowUsec(),
     id: watcher,
     quiesce,
-    ...(veto != null && { veto: printable(veto, maxFailureChars) }),
+    ...(veto != null && { veto: printable(veto, maxWhyChars) }),
   })
   call.reply({})
 }
