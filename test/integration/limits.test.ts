@@ -42,6 +42,7 @@ describe.concurrent('a watcher that never reads', () => {
       { deadlineMs: 20_000 },
     )
     expect(await stateOf(daemon.socket)).toMatchObject({ generation: bumps, trackedWatchers: 1 })
+    expect(daemon.log()).toMatch(/ process \d+ of user \d+ was cut off: the peer left more than \d+ bytes/)
   })
 })
 

@@ -6,6 +6,7 @@ import {
   interfaceName,
   type MethodHandlers,
   type Methods,
+  ProtocolViolationError,
   ServerConnection,
   type ServiceInfo,
 } from 'snapsafe/protocol'
@@ -23,7 +24,7 @@ const backlog = 4096
 const reservedConnections = 32
 /** A few calls more do no harm. */
 const connectionsBesideWatchers = 64
-const turnedAwayEveryMs = 1000
+const complaintsEveryMs = 1000
 
 /** Where a socket is bound before it gets its name. */
 export function temporarySocket(path: string): string {
@@ -48,6 +49,7 @@ export class ApiServer {
   readonly #connections = new Map<ServerConnection, KeptConnection>()
   readonly #perUser = new Map<number, number>()
   #turnedAwayAtMs = Number.NEGATIVE_INFINITY
+  #cutOffAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: ServerOptions) {
     this.#options = options
@@ -137,7 +139,10 @@ export class ApiServer {
       protocolErrorName: `${interfaceName}.ProtocolError`,
       onInternalError: (error, method) =>
         context.log.error(`${method} failed: ${(error as Error)?.stack ?? error}`),
-      onClose: () => this.#forget(connection, caller),
+      onClose: (reason) => {
+        this.#forget(connection, caller)
+        this.#logCutOff(caller, reason)
+      },
     })
     this.#connections.set(connection, kept)
     this.#perUser.set(caller.uid, (this.#perUser.get(caller.uid) ?? 0) + 1)
@@ -146,9 +151,18 @@ export class ApiServer {
   /** At most a line a second: whoever is turned away must not fill the log instead. */
   #logTurnedAway({ pid, uid }: Caller): void {
     const nowMs = performance.now()
-    if (nowMs - this.#turnedAwayAtMs < turnedAwayEveryMs) return
+    if (nowMs - this.#turnedAwayAtMs < complaintsEveryMs) return
     this.#turnedAwayAtMs = nowMs
     this.#options.context.log.warning(`process ${pid} of user ${uid} was turned away: too many connections`)
+  }
+
+  /** Likewise. */
+  #logCutOff({ pid, uid }: Caller, reason: Error | undefined): void {
+    if (!(reason instanceof ProtocolViolationError) || reason.violation !== 'replies-not-read') return
+    const nowMs = performance.now()
+    if (nowMs - this.#cutOffAtMs < complaintsEveryMs) return
+    this.#cutOffAtMs = nowMs
+    this.#options.context.log.info(`process ${pid} of user ${uid} was cut off: ${reason.message}`)
   }
 
   #admit({ uid, privileged }: Caller): boolean {

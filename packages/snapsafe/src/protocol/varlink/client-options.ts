@@ -11,7 +11,7 @@ export interface ClientLimits {
 }
 
 export const defaultClientLimits: ClientLimits = {
-  // Above what a service of ours leaves unsent for one peer (ServerLimits.maxOutputBytes).
+  // Above every reply to a watcher; who lists thousands of watchers, or the whole log, allows more.
   maxMessageBytes: 4 * 1024 * 1024,
   maxPendingCalls: 256,
   maxBufferedReplies: 64,

@@ -400,6 +400,30 @@ describe('a hostile peer', () => {
     expect(internalErrors).toEqual([])
   })
 
+  test('that reads takes a reply of any size, and those behind it', async () => {
+    const Echo: Handler = async (call: ServerCall<{ text: string }>) => {
+      for (const length of [10, 5_000_000, 10, 9000]) call.replyContinues({ text: 'x'.repeat(length) })
+      call.reply({ text: call.parameters.text })
+    }
+    const peer = await connectPeer({ Echo }, { limits: { maxOutputBytes: 10_000 } })
+    peer.call('Echo', { text: 'end' }, { more: true })
+    await vi.waitFor(() => expect(peer.replies).toHaveLength(5), 4000)
+    expect(peer.replies.at(-1)).toEqual({ parameters: { text: 'end' } })
+  })
+
+  test('that reads nothing behind a large reply is disconnected, however large that was', async () => {
+    const Echo: Handler = async (call) => {
+      call.replyContinues({ text: 'x'.repeat(5_000_000) })
+      await new Promise((resolve) => setImmediate(resolve))
+      for (let n = 0; n < 11; n++) call.replyContinues({ text: 'x'.repeat(1000) })
+      await hang(call)
+    }
+    const peer = await connectPeer({ Echo }, { limits: { maxOutputBytes: 10_000 } })
+    peer.socket.pause()
+    peer.call('Echo', { text: '' }, { more: true })
+    expect((await peer.closed)?.violation).toBe('replies-not-read')
+  })
+
   test('that never reads cannot hold up close', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const Echo: Handler = async (call) => call.reply({ text: 'x'.repeat(900_000) })

@@ -26,6 +26,8 @@ export class ServerConnection {
   readonly #halfFrame: HalfFrameTimer
   readonly #closed: Promise<void>
   #waiting: CallMessage[] = []
+  /** The largest reply since the peer had taken all. */
+  #largestBytes = 0
   #current: AbortController | undefined
   #working = false
   #paused = false
@@ -126,11 +128,17 @@ export class ServerConnection {
 
   #send(message: object): void {
     if (this.#closing) return
-    this.#socket.write(encodeFrame(message))
-    if (this.#socket.writableLength <= this.#limits.maxOutputBytes) return
+    const frame = encodeFrame(message)
+    if (this.#socket.writableLength === 0) this.#largestBytes = 0
+    this.#largestBytes = Math.max(this.#largestBytes, frame.length)
+    this.#socket.write(frame)
+    if (this.#socket.writableLength - this.#largestBytes <= this.#limits.maxOutputBytes) return
     const limit = this.#limits.maxOutputBytes
     this.#stop(
-      new ProtocolViolationError('replies-not-read', `the peer left more than ${limit} bytes unread`),
+      new ProtocolViolationError(
+        'replies-not-read',
+        `the peer left more than ${limit} bytes of replies unread`,
+      ),
     )
     this.#socket.destroy()
   }

@@ -11,7 +11,10 @@ export interface ServerLimits {
   readonly maxPipelinedCalls: number
   /** From the first byte of a call to its NUL, while we read. */
   readonly halfFrameTimeoutMs: number
-  /** Replies that the peer has not taken; beyond it the peer is disconnected. One reply must fit. */
+  /**
+   * Replies that the peer has not taken; beyond it the peer is disconnected. The largest of them does not count: one reply may
+   * be of any size.
+   */
   readonly maxOutputBytes: number
   /** How long a closing connection may take to hand over what was written. */
   readonly closeTimeoutMs: number
