@@ -122,24 +122,55 @@ describe.skipIf(lackUsers).concurrent(`connections${lackUsers ? ` (${lackUsers})
   })
 })
 
+describe.skipIf(lackUsers).concurrent(`calls of Wait${lackUsers ? ` (${lackUsers})` : ''}`, () => {
+  const call = { method: 'Wait', parameters: { for: 'generation' }, more: true }
+
+  it('of one user are limited, other users still wait, and all are told', async () => {
+    await using daemon = await startDaemon()
+    await using crowd = await Crowd.of(70, daemon.socket, call)
+    expect([crowd.answered, crowd.refused]).toEqual([70, 6])
+    await using peer = RawPeer.connectAs(someone, daemon.socket)
+    expect(await peer.call(call.method, call.parameters)).toEqual({
+      error: 'io.snapsafe.Generation.LimitReached',
+      parameters: { limit: 'calls of Wait of one user', maximum: 64 },
+    })
+    await using other = RawPeer.connectAs(another, daemon.socket)
+    const waiting = await other.call(call.method, call.parameters, { more: true })
+    expect(waiting).toMatchObject({ continues: true, parameters: { state: { generation: 0 } } })
+    await bump(daemon.socket)
+    expect(await other.next()).toMatchObject({ parameters: { state: { generation: 1 } } })
+    // All have been answered: there is room again.
+    const again = await peer.call(call.method, call.parameters, { more: true })
+    expect(again).toMatchObject({ continues: true })
+  })
+})
+
 /** Connections of one other process of another user, each of which asks once and stays. */
 class Crowd {
   readonly answered: number
+  /** Of the answered. */
+  readonly refused: number
   readonly #child: ChildProcess
 
-  static async of(count: number, socket: string): Promise<Crowd> {
-    const child = spawn(process.execPath, ['-e', crowdScript, socket, `${count}`], {
+  static async of(
+    count: number,
+    socket: string,
+    call: { method: string } = { method: 'GetState' },
+  ): Promise<Crowd> {
+    const frame = JSON.stringify({ ...call, method: `io.snapsafe.Generation.${call.method}` })
+    const child = spawn(process.execPath, ['-e', crowdScript, socket, `${count}`, frame], {
       stdio: ['ignore', 'pipe', 'inherit'],
       cwd: '/',
       ...someone,
     })
-    const [answered] = await once(child.stdout, 'data')
-    return new Crowd(child, Number(answered))
+    const [counts] = await once(child.stdout, 'data')
+    return new Crowd(child, JSON.parse(counts))
   }
 
-  private constructor(child: ChildProcess, answered: number) {
+  private constructor(child: ChildProcess, counts: { answered: number; refused: number }) {
     this.#child = child
-    this.answered = answered
+    this.answered = counts.answered
+    this.refused = counts.refused
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -147,17 +178,24 @@ class Crowd {
   }
 }
 
-/** Prints how many of the connections were answered, when each was answered or closed. */
+/** Prints how many of the connections were answered, and how many of them by an error, when each was answered or closed. */
 const crowdScript = `
-const [, path, count] = process.argv
+const [, path, count, frame] = process.argv
 let answered = 0
+let refused = 0
 let settled = 0
 for (let index = 0; index < count; index++) {
   const socket = require('node:net').connect(path)
-  socket.write('{"method":"io.snapsafe.Generation.GetState"}\\0')
-  const settle = () => { if (++settled === Number(count)) console.log(answered) }
+  socket.write(frame + '\\0')
+  const settle = () => { if (++settled === Number(count)) console.log(JSON.stringify({ answered, refused })) }
   let got = false
-  socket.once('data', () => { got = true; answered++; settle() })
+  socket.once('data', (data) => {
+    got = true
+    answered++
+    if (String(data).startsWith('{"error"')) refused++
+    settle()
+  })
+  socket.on('data', () => {})
   socket.on('error', () => {})
   socket.once('close', () => { if (!got) settle() })
 }

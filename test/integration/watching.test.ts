@@ -196,6 +196,20 @@ describe('Wait', () => {
     expect(steps.states.filter(({ phase }) => phase === 'running')).toHaveLength(1)
   })
 
+  it('for ready with more tells of the last change, however soon it came after another', async () => {
+    await using patient = await startDaemon()
+    await using one = await TestWatcher.join(patient.socket, { tracked })
+    await using two = await TestWatcher.join(patient.socket, { tracked })
+    await using _ = await TestWatcher.join(patient.socket, { tracked })
+    const { generation } = await bump(patient.socket)
+    await using client = await connectToDaemon(patient.socket, {})
+    const steps = follow(client.stream('Wait', { for: 'ready' }))
+    await eventually('it waits', () => steps.states.length > 0)
+    await Promise.all([one.confirm(generation), two.confirm(generation)])
+    await eventually('it is told of both', () => steps.states.at(-1)?.outdatedWatchers === 1)
+    expect(steps.states.at(-1)?.phase).toBe('adjusting')
+  })
+
   it('for ready returns at once where the guest is ready', async () => {
     await call(daemon.socket, 'Wait', { for: 'ready' })
     expect((await call(daemon.socket, 'Wait', { for: 'ready', timeoutMs: 0 })).state.phase).toBe('running')

@@ -1,28 +1,37 @@
 import type { Stage, WatchEvent } from 'snapsafe/protocol'
 import type { Change, WatcherLink } from './change.ts'
+import { PerUser } from './per-user.ts'
 
 /** Everybody who is told something: watchers, those who wait for a change, and those who follow the log. */
 export class Audience {
   readonly #watchers = new Map<string, { readonly uid: number; readonly link: WatcherLink }>()
-  readonly #perUser = new Map<number, number>()
+  readonly #watchersOf = new PerUser()
+  readonly #waitingOf = new PerUser()
   readonly #subscribers = new Set<(change: Change) => void>()
   readonly #readers = new Set<() => void>()
 
   /** How many watchers a user has. */
   watchersOf(uid: number): number {
-    return this.#perUser.get(uid) ?? 0
+    return this.#watchersOf.get(uid)
+  }
+
+  /** How many of a user's calls wait. */
+  waitingOf(uid: number): number {
+    return this.#waitingOf.get(uid)
   }
 
   /** A watcher is told, until the returned function is called. */
   attach(id: string, uid: number, link: WatcherLink): () => void {
     this.#watchers.set(id, { uid, link })
-    this.#perUser.set(uid, this.watchersOf(uid) + 1)
+    const forget = this.#watchersOf.add(uid)
     return () => {
-      if (!this.#watchers.delete(id)) return
-      const left = this.watchersOf(uid) - 1
-      if (left > 0) this.#perUser.set(uid, left)
-      else this.#perUser.delete(uid)
+      if (this.#watchers.delete(id)) forget()
     }
+  }
+
+  /** A call of a user waits, until the returned function is called. */
+  addWaiting(uid: number): () => void {
+    return this.#waitingOf.add(uid)
   }
 
   /** Be told of changes until the returned function is called. */

@@ -3,13 +3,14 @@ import type { OrchestratorState } from '../orchestrator/state.ts'
 import { isDegraded, slowest } from '../orchestrator/state.ts'
 import type { WatcherRecord } from '../orchestrator/watcher-table.ts'
 import type { Caller } from './caller.ts'
+import { oncePerState } from './once-per-state.ts'
 
 /** How many watchers one answer names at most as missed; ListWatchers names all. */
 const maxNamed = 100
 const maxSlowest = 5
 
 /** The state as the interface describes it, and as this caller may see it. */
-export function viewState(state: OrchestratorState, caller: Caller): State {
+export const viewState = oncePerState((state, caller): State => {
   const { watchers, reason, readyAtUsec, stage } = state
   return {
     generation: state.generation,
@@ -29,18 +30,14 @@ export function viewState(state: OrchestratorState, caller: Caller): State {
     ...(stage !== undefined && { stage }),
     ...(state.snapshot && { quiesce: viewSnapshot(state, state.snapshot, caller) }),
   }
-}
+})
 
 /** How far the watchers are, with those that are waited for as far as this caller may see them. */
-export function viewProgress(state: OrchestratorState, caller: Caller): Progress {
+export const viewProgress = oncePerState((state, caller): Progress => {
   const { tracked, outdated } = state.watchers
-  const waitedFor = slowest(state).filter((watcher) => maySee(caller, watcher))
-  return {
-    confirmed: tracked - outdated,
-    of: tracked,
-    slowest: waitedFor.slice(0, maxSlowest).map(viewWatcher),
-  }
-}
+  const waitedFor = slowest(state, maxSlowest, (watcher) => maySee(caller, watcher))
+  return { confirmed: tracked - outdated, of: tracked, slowest: waitedFor.map(viewWatcher) }
+})
 
 /** The watchers that this caller may see. */
 export function viewWatchers(state: OrchestratorState, caller: Caller): Watcher[] {

@@ -111,11 +111,27 @@ export function isDegraded(state: OrchestratorState): boolean {
   return state.watchers.outdated > state.watchers.pending
 }
 
-/** Those that `ready` waits for, the longest first. */
-export function slowest(state: OrchestratorState): WatcherRecord[] {
-  return [...state.watchers]
-    .filter(isBlocking)
-    .sort((a, b) => (a.sinceUsec ?? 0) - (b.sinceUsec ?? 0) || Number(a.id) - Number(b.id))
+/** Of those that `ready` waits for, and that are meant, the `count` that it waits for the longest; the longest first. */
+export function slowest(
+  state: OrchestratorState,
+  count: number,
+  isMeant: (watcher: WatcherRecord) => boolean = () => true,
+): WatcherRecord[] {
+  const found: WatcherRecord[] = []
+  for (const watcher of state.watchers) {
+    if (!isBlocking(watcher) || !isMeant(watcher)) continue
+    const last = found.at(-1)
+    if (last && found.length === count && !owesLonger(watcher, last)) continue
+    const at = found.findIndex((other) => owesLonger(watcher, other))
+    found.splice(at === -1 ? found.length : at, 0, watcher)
+    if (found.length > count) found.pop()
+  }
+  return found
+}
+
+function owesLonger(one: WatcherRecord, other: WatcherRecord): boolean {
+  const sinceUsec = (one.sinceUsec ?? 0) - (other.sinceUsec ?? 0)
+  return sinceUsec < 0 || (sinceUsec === 0 && Number(one.id) < Number(other.id))
 }
 
 /** When the machine next wants a `time` event, or undefined. Costs a look at every watcher. */

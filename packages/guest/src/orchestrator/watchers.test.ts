@@ -34,7 +34,15 @@ describe('ready', () => {
     const play = new Play().join('1').join('2').join('3').join('4', { tracked: false }).restored()
     play.nowUsec += 10
     play.join('5', { adjustedTo: 0 }).confirm('2')
-    expect(slowest(play.state).map(({ id }) => id)).toEqual(['1', '3', '5'])
+    const ids = (...those: [number, ((each: { id: string }) => boolean)?]) =>
+      slowest(play.state, ...those).map(({ id }) => id)
+    expect(ids(5)).toEqual(['1', '3', '5'])
+    expect(ids(2)).toEqual(['1', '3'])
+    expect(ids(2, ({ id }) => id !== '1')).toEqual(['3', '5'])
+    // Who has come last, and owes the longest.
+    play.nowUsec -= 20
+    expect(play.join('6', { adjustedTo: 0 }).state.phase).toBe('adjusting')
+    expect(ids(3)).toEqual(['6', '1', '3'])
   })
 })
 
