@@ -4,13 +4,7 @@ import { NotProtectableError } from '../system/not-protectable-error.ts'
 import type { ProtectedRegion } from '../system/protected-memory.ts'
 import type { ApiContext } from './api.ts'
 import { apiError } from './api-error.ts'
-
-/** Each is an open file of the daemon, and a write before anybody learns of a restore. */
-const maxRegions = 4096
-/** Of one user without privilege, who must not hold up the others. */
-const maxRegionsPerUser = 256
-/** Likewise: 16 MiB take some milliseconds to overwrite. */
-const maxBytesPerUser = 2 ** 24
+import { checkMemoryLimits } from './memory-limits.ts'
 
 type ProtectCall = ServerCall<Methods['ProtectMemory']['parameters'], Methods['ProtectMemory']['reply']>
 
@@ -36,12 +30,8 @@ export async function protectMemory(call: ProtectCall, context: ApiContext): Pro
 
 function addRegion({ parameters }: ProtectCall, { memory, caller }: ApiContext): ProtectedRegion {
   const { fd, length } = parameters
-  const { pid, uid, privileged } = caller
-  if (!privileged) {
-    limit('protected memory of one user', memory.count(uid) + 1, maxRegionsPerUser)
-    limit('bytes of protected memory of one user', memory.bytes(uid) + length, maxBytesPerUser)
-  }
-  limit('protected memory', memory.count() + 1, maxRegions)
+  const { pid, uid } = caller
+  checkMemoryLimits(caller, length, memory)
   const pidfd = caller.openPidfd()
   try {
     return memory.add({ pid, uid, fd, length, pidfd })
@@ -51,8 +41,4 @@ function addRegion({ parameters }: ProtectCall, { memory, caller }: ApiContext):
   } finally {
     if (pidfd !== undefined) closeSync(pidfd)
   }
-}
-
-function limit(name: string, wanted: number, maximum: number): void {
-  if (wanted > maximum) throw apiError('LimitReached', { limit: name, maximum })
 }
