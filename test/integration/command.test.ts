@@ -197,6 +197,28 @@ describe('the exit status of snapsafe is', () => {
     expect(code).toBe(7)
   })
 
+  it.each([
+    [['bump', '--reason', 'r'.repeat(201)], '--reason is longer than 200 characters'],
+    [['bump', '--minimum', `${2 ** 31}`], '--minimum is over 2147483647'],
+    [['quiesce', '--deadline', '0s'], '--deadline is not over 0'],
+    [
+      ['quiesce', '--thaw-after', '11m'],
+      '--thaw-after is longer than freeze.max_thaw_after in snapsafed.toml allows, or not over 0',
+    ],
+    [
+      ['resume', '--restore-id', 'i'.repeat(129)],
+      '--restore-id is empty, longer than 128 characters, or has control characters in it',
+    ],
+    [['wait', '--for', 'generation', '--timeout', '2d'], '--timeout is longer than a day'],
+    [
+      ['watch', '--name', 'a\tb'],
+      '--name is empty, longer than 128 characters, or has control characters in it',
+    ],
+  ])('2 where the daemon does not take what an option says: %j', async (args, message) => {
+    const { code, stderr } = await snapsafe(daemon, args)
+    expect({ code, stderr }).toEqual({ code: 2, stderr: `snapsafe: ${message}\n` })
+  })
+
   it('124 for wait when the time is over, with how far it got', async () => {
     await using other = await startDaemon()
     await using _ = await TestWatcher.join(other.socket, { name: 'busy', tracked: true })

@@ -1,4 +1,4 @@
-import { interfaceName, VarlinkError } from 'snapsafe/protocol'
+import { interfaceName, serviceErrors, VarlinkError } from 'snapsafe/protocol'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from './failure.ts'
 
@@ -34,5 +34,16 @@ describe('an error of the daemon', () => {
   ])('%s is told with what it means: %j', (name, parameters, message, exitCode) => {
     const failure = failureOf(new VarlinkError(`${interfaceName}.${name}`, parameters))
     expect(failure).toMatchObject({ message, exitCode })
+  })
+
+  it.each([
+    [
+      'thawAfterMs',
+      '--thaw-after is longer than freeze.max_thaw_after in snapsafed.toml allows, or not over 0',
+    ],
+    ['reason', '--reason is longer than 200 characters'],
+    ['of a later daemon', 'the daemon does not take this of a later daemon'],
+  ])('InvalidParameter of %s is told as what the command takes', (parameter, message) => {
+    expect(failureOf(serviceErrors.invalidParameter(parameter))).toMatchObject({ message, exitCode: 2 })
   })
 })

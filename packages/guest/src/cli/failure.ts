@@ -6,6 +6,7 @@ import {
   VarlinkError,
 } from 'snapsafe/protocol'
 import { type ExitCode, exitCodes } from './exit-codes.ts'
+import { describeInvalid } from './invalid-parameter.ts'
 
 const unknownMethod = [serviceErrors.methodNotFound('').name, serviceErrors.methodNotImplemented('').name]
 
@@ -75,10 +76,7 @@ export function failureOf(error: unknown): CommandFailure {
       return new CommandFailure('the daemon failed; its log says how', exitCodes.failed)
   }
   if (error instanceof VarlinkError && error.name === serviceErrors.invalidParameter('').name) {
-    return new CommandFailure(
-      `the daemon does not take this ${String(parameters.parameter)}`,
-      exitCodes.usage,
-    )
+    return new CommandFailure(describeInvalid(String(parameters.parameter)), exitCodes.usage)
   }
   if (error instanceof VarlinkError && unknownMethod.includes(error.name)) {
     return new CommandFailure(
