@@ -1,16 +1,15 @@
 import type { NativeAddon } from 'snapsafe/native'
 import type { MethodHandlers, Methods, ServerCall } from 'snapsafe/protocol'
-import { serviceErrors } from 'snapsafe/protocol'
 import type { KernelRandomDoor } from '../system/kernel-random.ts'
 import type { MemoryGuard } from '../system/protected-memory.ts'
 import { apiError } from './api-error.ts'
+import { bump } from './bump.ts'
 import type { Caller } from './caller.ts'
 import type { Config } from './config.ts'
 import { getLog } from './get-log.ts'
 import type { KeptConnection } from './kept-connection.ts'
 import type { Log } from './log.ts'
 import type { Manager } from './manager.ts'
-import { printable } from './printable.ts'
 import { protectMemory } from './protect-memory.ts'
 import { quiesce } from './quiesce.ts'
 import { resume } from './resume.ts'
@@ -19,10 +18,6 @@ import { viewState, viewWatchers } from './view.ts'
 import { wait } from './wait.ts'
 import { watch } from './watch.ts'
 import { confirm, confirmQuiesce, leave } from './watcher-calls.ts'
-
-/** SysGenID's counter is a signed 32-bit number, and half of the page's is left for counting on. */
-const maxMinimum = 2 ** 31 - 1
-const maxReasonChars = 200
 
 /** What every method gets. */
 export interface ApiContext {
@@ -90,37 +85,4 @@ export function apiFor(context: ApiContext): MethodHandlers<Methods> {
     return [name, handler]
   })
   return Object.fromEntries(handlers)
-}
-
-async function bump(
-  call: ServerCall<Methods['Bump']['parameters'], Methods['Bump']['reply']>,
-  { manager, caller }: ApiContext,
-): Promise<void> {
-  const { reason, minimum } = call.parameters
-  if (minimum != null && (minimum < 0 || minimum > maxMinimum)) {
-    throw serviceErrors.invalidParameter('minimum')
-  }
-  if (reason != null && reason.length > maxReasonChars) throw serviceErrors.invalidParameter('reason')
-  const changed = new Promise<void>((resolve) => {
-    const unsubscribe = manager.audience.subscribe((change) => {
-      if (change.type !== 'generation') return
-      unsubscribe()
-      resolve()
-    })
-  })
-  manager.report(
-    {
-      source: 'command',
-      kind: 'command',
-      cause: 'command',
-      detail: `process ${caller.pid} of user ${caller.uid} asked for a new generation`,
-      kernelReseeded: false,
-    },
-    {
-      ...(reason != null && { reason: printable(reason, maxReasonChars) }),
-      ...(minimum != null && { minimum }),
-    },
-  )
-  await changed
-  call.reply({ state: viewState(manager.state, caller) })
 }

@@ -4,10 +4,8 @@ import type { QuiesceOutcome } from '../orchestrator/events.ts'
 import { canQuiesce } from '../orchestrator/quiesce.ts'
 import type { ApiContext } from './api.ts'
 import { apiError } from './api-error.ts'
-import { printable } from './printable.ts'
+import { checkedReason } from './reason.ts'
 import { viewState } from './view.ts'
-
-const maxReasonChars = 200
 
 /** Quiesce: answers when the snapshot can be taken; whatever stands in the way undoes it. */
 export async function quiesce(
@@ -16,7 +14,7 @@ export async function quiesce(
 ): Promise<void> {
   const { reason, deadlineMs, thawAfterMs, force } = call.parameters
   const { deadline, thaw_after, max_thaw_after } = config.freeze
-  if (reason != null && reason.length > maxReasonChars) throw serviceErrors.invalidParameter('reason')
+  const why = checkedReason(reason)
   if (deadlineMs != null && deadlineMs < 1) throw serviceErrors.invalidParameter('deadlineMs')
   if (thawAfterMs != null && (thawAfterMs < 1 || thawAfterMs > max_thaw_after)) {
     throw serviceErrors.invalidParameter('thawAfterMs')
@@ -50,7 +48,7 @@ export async function quiesce(
     manager.dispatch({
       type: 'quiesce',
       nowUsec: manager.nowUsec(),
-      ...(reason != null && { reason: printable(reason, maxReasonChars) }),
+      ...(why !== undefined && { reason: why }),
       deadlineMs: deadlineMs ?? deadline,
       thawAfterMs: thawAfterMs ?? thaw_after,
       force: force ?? false,
