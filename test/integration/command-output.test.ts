@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findCgroup2 } from '../../packages/guest/src/system/cgroup/cgroup-mount.ts'
 import { CommandProcess, snapsafe } from '../support/command-process.ts'
 import { type DaemonProcess, startDaemon } from '../support/daemon-process.ts'
 import { eventually } from '../support/eventually.ts'
@@ -138,6 +139,31 @@ describe('doctor', () => {
     expect(findings[1]).toEqual({ check: 'sources', verdict: 'ok', found: 'kmsg working' })
   })
 
+  it('says what the daemon would freeze, as it is configured', async () => {
+    const freezeOf = async (config: string): Promise<Finding | undefined> => {
+      await using other = await startDaemon({ config })
+      const { stdout } = await snapsafe(other, ['doctor', '--json'])
+      return (JSON.parse(stdout) as { findings: Finding[] }).findings.find(({ check }) => check === 'freeze')
+    }
+    expect(await freezeOf('')).toEqual({
+      check: 'freeze',
+      verdict: 'warning',
+      found: 'a planned snapshot freezes nothing',
+      advice: 'processes run on while a planned snapshot is taken; see [freeze] in snapsafed.toml',
+    })
+    const groups = '[freeze]\ngroups = ["/web"]\nexcept = ["/web/proxy"]'
+    expect(await freezeOf(groups)).toEqual(
+      findCgroup2() === undefined
+        ? {
+            check: 'freeze',
+            verdict: 'warning',
+            found: expect.stringContaining('a planned snapshot cannot freeze: cgroup v2 is not mounted'),
+            advice: expect.stringContaining('[freeze]'),
+          }
+        : { check: 'freeze', verdict: 'ok', found: 'a planned snapshot freezes /web but /web/proxy' },
+    )
+  })
+
   it('fails with 1 where the daemon is missing, and says what to do', async () => {
     const { code, stdout, stderr } = await snapsafe({ runtimeDir: '/nonexistent' }, ['doctor', '--json'])
     const { ok, findings }: { ok: boolean; findings: Finding[] } = JSON.parse(stdout)
@@ -149,6 +175,7 @@ describe('doctor', () => {
     })
     expect(findings[1]).toMatchObject({ check: 'sources', verdict: 'unknown' })
     expect(findings[2]).toMatchObject({ check: 'page', verdict: 'failed' })
+    expect(findings.at(-1)).toMatchObject({ check: 'freeze', verdict: 'unknown', advice: 'see daemon' })
     expect(stderr).toMatch(/^snapsafe: failed: daemon, page/)
   })
 })

@@ -32,6 +32,9 @@ describe.skipIf(lack)(`other users${lack ? ` (${lack})` : ''}`, () => {
       for (const command of ['status', 'wait', 'watchers']) {
         expect(await snapsafe(daemon, [command], unprivileged)).toMatchObject({ code: 0, stderr: '' })
       }
+      await using peer = RawPeer.connectAs(unprivileged, daemon.socket)
+      const { possible, detail } = (await peer.call('GetFreeze')).parameters
+      expect({ possible, detail }).toEqual({ possible: false, detail: 'a planned snapshot freezes nothing' })
     })
 
     it.each(['quiesce', 'resume'])('may not %s', async (command) => {

@@ -6,6 +6,7 @@ import { apiError } from './api-error.ts'
 import { bump } from './bump.ts'
 import type { Caller } from './caller.ts'
 import type { Config } from './config.ts'
+import type { Freeze } from './freeze.ts'
 import { getLog } from './get-log.ts'
 import type { KeptConnection } from './kept-connection.ts'
 import type { Log } from './log.ts'
@@ -30,6 +31,7 @@ export interface ApiContext {
   readonly sampleSources: () => void
   readonly kernelRandom: KernelRandomDoor
   readonly memory: MemoryGuard
+  readonly freeze: Pick<Freeze, 'possible' | 'describe'>
   readonly caller: Caller
   readonly connection: KeptConnection
 }
@@ -64,6 +66,10 @@ const table: Table = {
   ListSources: {
     access: 'everybody',
     run: (call, { sources }) => call.reply({ sources: sources.list() }),
+  },
+  GetFreeze: {
+    access: 'everybody',
+    run: (call, { freeze }) => call.reply({ possible: freeze.possible, detail: freeze.describe() }),
   },
   GetLog: { access: 'everybody', run: getLog },
   ProtectMemory: { access: 'everybody', run: protectMemory },

@@ -122,6 +122,7 @@ describe.skipIf(lack)(`what the daemon freezes${lack ? ` (${lack})` : ''}`, { ti
       ],
     })
     expect(freeze.describe()).toBe('a planned snapshot freezes /work, /mine but /work/web-*')
+    expect(freeze.possible).toBe(true)
     freeze.thaw()
   })
 
@@ -134,6 +135,7 @@ describe.skipIf(lack)(`what the daemon freezes${lack ? ` (${lack})` : ''}`, { ti
       expect(await freeze.freeze()).toEqual({ frozen: [], running: [] })
       expect(cgroup.isFrozen('a')).toBe(false)
       expect(freeze.describe()).toBe('a planned snapshot freezes nothing')
+      expect(freeze.possible).toBe(false)
     }
   })
 

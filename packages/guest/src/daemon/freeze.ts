@@ -53,17 +53,14 @@ export class Freeze {
       this.#cgroup2 = { tree: new CgroupTree(root), freezer: new CgroupFreezer({ root, record }) }
   }
 
+  /** Whether a planned snapshot can freeze something here. */
+  get possible(): boolean {
+    return this.#outlook().possible
+  }
+
   /** What a planned snapshot freezes here, or why it cannot, in words. */
   describe(): string {
-    if (!this.enabled) return 'a planned snapshot freezes nothing'
-    try {
-      const { groups } = this.#prepared()
-      const except = this.#config.except.length > 0 ? ` but ${this.#config.except.join(', ')}` : ''
-      const what = groups.includes(rootGroup) ? 'everything that can be' : groups.join(', ')
-      return `a planned snapshot freezes ${what}${except}`
-    } catch (error) {
-      return `a planned snapshot cannot freeze: ${(error as Error).message}`
-    }
+    return this.#outlook().detail
   }
 
   /**
@@ -101,6 +98,18 @@ export class Freeze {
   thaw(): void {
     for (const problem of this.#cgroup2?.freezer.thaw() ?? thawRecorded(this.#record))
       this.#log.error(problem)
+  }
+
+  #outlook(): { possible: boolean; detail: string } {
+    if (!this.enabled) return { possible: false, detail: 'a planned snapshot freezes nothing' }
+    try {
+      const { groups } = this.#prepared()
+      const except = this.#config.except.length > 0 ? ` but ${this.#config.except.join(', ')}` : ''
+      const what = groups.includes(rootGroup) ? 'everything that can be' : groups.join(', ')
+      return { possible: true, detail: `a planned snapshot freezes ${what}${except}` }
+    } catch (error) {
+      return { possible: false, detail: `a planned snapshot cannot freeze: ${(error as Error).message}` }
+    }
   }
 
   #prepared(): { tree: CgroupTree; freezer: CgroupFreezer; groups: readonly string[] } {

@@ -29,11 +29,11 @@ export interface OpenedServer {
 
 /** The service, with the connections that were kept for it. It does not listen yet. */
 export function openServer(parts: ServerParts, closeLater: CloseLater): OpenedServer {
-  const { addon, paths, config, log, kernelRandom, memory, manager, board, sampleSources } = parts
+  const { addon, paths, config, log, freeze, kernelRandom, memory, manager, board, sampleSources } = parts
   const { stored, listening } = parts.inherited
   const fdStore = new FdStore({ addon, stored, warn: log.warning })
   const server = new ApiServer({
-    context: { addon, manager, config, log, sources: board, sampleSources, kernelRandom, memory },
+    context: { addon, manager, config, log, sources: board, sampleSources, kernelRandom, memory, freeze },
     fdStore,
     maxConnections: connectionLimit(config.daemon.max_connections, log),
     group: groupId(config.daemon.group),

@@ -211,6 +211,9 @@ method ListWatchers() -> (watchers: []Watcher)
 # What can see a restore here. Where nothing works, a new generation comes by Bump alone.
 method ListSources() -> (sources: []Source)
 
+# What a planned snapshot would freeze, or why it cannot: \`detail\` says it in words.
+method GetFreeze() -> (possible: bool, detail: string)
+
 # [Supports 'more' flag]
 # The last restores and planned snapshots, the oldest first; \`last\`: so many of them. With \`more\`, the connection stays and
 # every entry that is new, or has changed, comes when it has; an entry replaces one of the same number.
@@ -592,6 +595,14 @@ export type ListSourcesReply = {
   sources: readonly Source[]
 }
 
+/** What a planned snapshot would freeze, or why it cannot: `detail` says it in words. */
+export type GetFreezeParameters = { [key: string]: never }
+
+export type GetFreezeReply = {
+  possible: boolean
+  detail: string
+}
+
 /**
  * [Supports 'more' flag]
  * The last restores and planned snapshots, the oldest first; `last`: so many of them. With `more`, the connection stays and
@@ -780,6 +791,8 @@ export type Methods = {
   ListWatchers: { parameters: ListWatchersParameters; reply: ListWatchersReply }
   /** What can see a restore here. Where nothing works, a new generation comes by Bump alone. */
   ListSources: { parameters: ListSourcesParameters; reply: ListSourcesReply }
+  /** What a planned snapshot would freeze, or why it cannot: `detail` says it in words. */
+  GetFreeze: { parameters: GetFreezeParameters; reply: GetFreezeReply }
   /**
    * [Supports 'more' flag]
    * The last restores and planned snapshots, the oldest first; `last`: so many of them. With `more`, the connection stays and

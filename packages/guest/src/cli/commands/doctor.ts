@@ -30,7 +30,7 @@ async function doctor(options: CommonOptions): Promise<void> {
     checkKernelLog(),
     checkVmgenidDevice(),
     checkVmgenidDriver(),
-    checkFreeze(),
+    await checkFreeze(session),
   ]
   const failed = findings.filter(({ verdict }) => verdict === 'failed').map(({ check }) => check)
   session.output.result({ ok: failed.length === 0, findings }, findings.map(describe).join('\n'))
