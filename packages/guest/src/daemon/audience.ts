@@ -20,6 +20,11 @@ export class Audience {
     return this.#waitingOf.get(uid)
   }
 
+  /** A descriptor of the process of a watcher that is here; open as long as it is. */
+  pidfdOf(id: string): number | undefined {
+    return this.#watchers.get(id)?.link.pidfd
+  }
+
   /** A watcher is told, until the returned function is called. */
   attach(id: string, uid: number, link: WatcherLink): () => void {
     this.#watchers.set(id, { uid, link })

@@ -1,11 +1,12 @@
+import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import type { NativeAddon } from 'snapsafe/native'
+import { openPeerProcess, type Peer, type PeerProcess } from '../system/peer-process.ts'
 
 /** Who is at the other end of a connection, as the kernel recorded it when it connected. */
-export interface Caller {
-  /** 0: a process of another PID namespace, which has no number here. */
+export interface Caller extends Peer {
+  /** pid 0: a process of another PID namespace, which has no number here. */
   readonly pid: number
-  readonly uid: number
   /** root, or of the group that the configuration names: may do what changes something for everybody. */
   readonly privileged: boolean
   /**
@@ -13,6 +14,10 @@ export interface Caller {
    * before Linux 6.5.
    */
   openPidfd(): number | undefined
+  /** The process that connected, proven to live; the receiver closes its descriptor. See `openPeerProcess`. */
+  openProcess(): PeerProcess | undefined
+  /** When that process started, in clock ticks since boot; 0 where `openProcess` has none. */
+  startTicks(): number
 }
 
 /** Reads SO_PEERCRED and SO_PEERGROUPS: what the caller was when it connected, whatever it has become since. */
@@ -20,11 +25,18 @@ export function identifyCaller(addon: NativeAddon, socket: Socket, group: number
   const fd = descriptorOf(socket)
   const { pid, uid, gid, groups } = addon.peerCredentials(fd)
   const privileged = uid === 0 || (group !== undefined && (gid === group || groups.includes(group)))
+  const acceptedAtUsec = Number(addon.bootTimeNs() / 1000n)
+  const peer = { pid, uid, acceptedAtUsec, openPidfd: () => addon.peerPidfd(descriptorOf(socket)) }
+  const openProcess = () => openPeerProcess(addon, peer)
   return {
-    pid,
-    uid,
+    ...peer,
     privileged,
-    openPidfd: () => addon.peerPidfd(descriptorOf(socket)),
+    openProcess,
+    startTicks() {
+      const process = openProcess()
+      if (process) closeSync(process.pidfd)
+      return process?.startTicks ?? 0
+    },
   }
 }
 

@@ -12,5 +12,7 @@ export type Change =
 export interface WatcherLink {
   readonly stage: Stage
   readonly beforeSnapshot: boolean
+  /** Of the process at its other end, where that is known. */
+  readonly pidfd: number | undefined
   tell(event: Exclude<WatchEvent, 'registered'>): void
 }

@@ -36,7 +36,7 @@ export function openManager(parts: Parts, sources: readonly string[], closeLater
     kernelRandom,
     memory,
     freezer: freeze,
-    enforce: (watcher, policy) => enforce(addon, watcher, policy),
+    enforce: (watcher, policy) => enforce(addon, watcher, policy, manager.audience.pidfdOf(watcher.id)),
     log,
     store,
     saved,

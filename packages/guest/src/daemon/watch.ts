@@ -2,8 +2,9 @@ import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { Methods, ServerCall, WatchEvent } from 'snapsafe/protocol'
 import { serviceErrors } from 'snapsafe/protocol'
-import type { WatcherRecord } from '../orchestrator/watcher-table.ts'
-import { isGone, startTicksOf } from '../system/process-status.ts'
+import type { DeadlinePolicy, WatcherOwner, WatcherRecord } from '../orchestrator/watcher-table.ts'
+import type { PeerProcess } from '../system/peer-process.ts'
+import { isGone } from '../system/process-status.ts'
 import type { ApiContext } from './api.ts'
 import { apiError } from './api-error.ts'
 import type { WatcherLink } from './change.ts'
@@ -21,10 +22,12 @@ export async function watch(call: WatchCall, context: ApiContext): Promise<void>
   const { manager, caller } = context
   check(call, context)
   const id = String(manager.state.lastWatcher + 1)
-  const owner = { pid: caller.pid, uid: caller.uid, startTicks: startTicksOf(caller.pid) }
-  await serve(call, context, { id, owner }, ({ reply }) => {
+  // Who connected may have ended, and left its connection to another: then nobody can be signalled or ended for this watcher.
+  const process = caller.openProcess()
+  const owner = { pid: caller.pid, uid: caller.uid, startTicks: process?.startTicks ?? 0 }
+  await serve(call, context, { id, owner, process }, ({ reply }) => {
     const nowUsec = manager.nowUsec()
-    manager.dispatch({ type: 'watcher-joined', nowUsec, id, owner, ...record(call, context) })
+    manager.dispatch({ type: 'watcher-joined', nowUsec, id, owner, ...record(call, context, owner) })
     reply('registered')
   })
 }
@@ -36,7 +39,8 @@ export async function watchAgain(
   watcher: WatcherRecord,
   untold: readonly Telling[],
 ): Promise<void> {
-  await serve(call, context, watcher, ({ tell }) => {
+  const process = ownerOf(watcher, context)
+  await serve(call, context, { ...watcher, process }, ({ tell }) => {
     for (const event of untoldTo(watcher, context.manager.state, untold)) tell(event)
   })
 }
@@ -56,32 +60,46 @@ export function parametersOf(watcher: WatcherRecord): Methods['Watch']['paramete
   }
 }
 
+/** The process of a watcher whose connection was taken over, if it is still that of the connection. */
+function ownerOf({ owner }: WatcherRecord, { caller }: ApiContext): PeerProcess | undefined {
+  const process = caller.openProcess()
+  if (!process || process.startTicks === owner.startTicks) return process
+  closeSync(process.pidfd)
+  return undefined
+}
+
+interface Served extends Pick<WatcherRecord, 'id' | 'owner'> {
+  /** Its descriptor is closed when the watch ends. */
+  readonly process: PeerProcess | undefined
+}
+
 /** Tells of what the watcher wants to know until the connection is closed; `begin` is called first. */
 async function serve(
   call: WatchCall,
   context: ApiContext,
-  { id, owner }: Pick<WatcherRecord, 'id' | 'owner'>,
+  { id, owner, process }: Served,
   begin: (say: { reply(event: WatchEvent): void; tell: WatcherLink['tell'] }) => void,
 ): Promise<void> {
   const { manager, caller, connection } = context
   const { stage = 'application', beforeSnapshot, notify } = given(call.parameters)
-  let signaller: Signaller | undefined
+  let signal: (() => void) | undefined
   const reply = (event: WatchEvent): void => {
     const outdated = isTold(manager.state, id)
     call.replyContinues({ watcher: id, event, outdated, state: viewState(manager.state, caller) })
     connection.keep(id)
   }
   const tell: WatcherLink['tell'] = (event) => {
-    if (event === 'generation') signaller?.send()
+    if (event === 'generation') signal?.()
     if (event !== 'generation' || notify !== 'signal') reply(event)
   }
   const detach = manager.audience.attach(id, caller.uid, {
     stage,
     beforeSnapshot: beforeSnapshot ?? false,
+    pidfd: process?.pidfd,
     tell,
   })
   try {
-    signaller = openSignaller(call, context)
+    signal = signalling(call, context, process)
     connection.keep(id)
     begin({ reply, tell })
     await new Promise<void>((resolve) => {
@@ -90,7 +108,7 @@ async function serve(
     })
   } finally {
     detach()
-    signaller?.close()
+    if (process) closeSync(process.pidfd)
     connection.release()
     const mayReturn = caller.pid > 0 && !isGone(owner.pid, owner.startTicks)
     manager.dispatch({ type: 'watcher-left', nowUsec: manager.nowUsec(), id, mayReturn })
@@ -98,7 +116,7 @@ async function serve(
 }
 
 /** What the state machine is told of a watcher that registers. */
-function record({ parameters }: WatchCall, { manager, config, caller }: ApiContext) {
+function record({ parameters }: WatchCall, { manager, config, caller }: ApiContext, owner: WatcherOwner) {
   const { name, tracked, deadlineMs, adjustedTo, registeredAtUsec, stage, beforeSnapshot, notify, signal } =
     given(parameters)
   const { deadline, max_deadline, wait_for, after_deadline, policies } = config.watchers
@@ -109,7 +127,7 @@ function record({ parameters }: WatchCall, { manager, config, caller }: ApiConte
     tracked: (tracked ?? false) && isWaitedFor,
     stage: stage ?? 'application',
     deadlineMs: Math.min(deadlineMs ?? deadline, max_deadline),
-    policy: policies[name] ?? after_deadline,
+    policy: feasible(policies[name] ?? after_deadline, owner),
     beforeSnapshot: (beforeSnapshot ?? false) && isWaitedFor,
     ...(notify !== undefined && { notify }),
     ...(signal !== undefined && { signal }),
@@ -117,6 +135,11 @@ function record({ parameters }: WatchCall, { manager, config, caller }: ApiConte
     registeredAtUsec: Math.min(registeredAtUsec ?? nowUsec, nowUsec),
     adjustedTo: adjustedTo ?? manager.state.generation,
   } as const
+}
+
+/** Whoever is not known to live cannot be ended, only named. */
+function feasible(policy: DeadlinePolicy, { startTicks }: WatcherOwner): DeadlinePolicy {
+  return startTicks === 0 && (policy === 'kill' || policy === 'restart') ? 'report' : policy
 }
 
 function check({ parameters }: WatchCall, { manager, config, caller }: ApiContext): void {
@@ -139,33 +162,23 @@ function check({ parameters }: WatchCall, { manager, config, caller }: ApiContex
   }
 }
 
-interface Signaller {
-  send(): void
-  close(): void
-}
-
 /** Sends the signal that the watcher asked for, if it did, to its process, and to no other that may come to have its pid. */
-function openSignaller(call: WatchCall, { caller, addon, log }: ApiContext): Signaller | undefined {
-  const { notify } = call.parameters
+function signalling(
+  { parameters }: WatchCall,
+  { addon, log }: ApiContext,
+  process: PeerProcess | undefined,
+): (() => void) | undefined {
+  const { notify } = parameters
   if (notify !== 'signal' && notify !== 'both') return undefined
-  const name = call.parameters.signal ?? 'SIGUSR2'
-  let pidfd: number
-  try {
-    // The connection is open, so the pid is still its own, but for a process that ends at this moment.
-    pidfd = caller.openPidfd() ?? addon.pidfdOpen(caller.pid)
-  } catch {
-    // It is of another PID namespace, or has just ended.
-    throw serviceErrors.invalidParameter('notify')
-  }
-  return {
-    send() {
-      try {
-        addon.pidfdSendSignal(pidfd, constants.signals[name])
-      } catch (error) {
-        log.warning(`cannot send ${name} to ${call.parameters.name}: ${(error as Error).message}`)
-      }
-    },
-    close: () => closeSync(pidfd),
+  // It is of another PID namespace, or has ended.
+  if (!process) throw serviceErrors.invalidParameter('notify')
+  const name = parameters.signal ?? 'SIGUSR2'
+  return () => {
+    try {
+      addon.pidfdSendSignal(process.pidfd, constants.signals[name])
+    } catch (error) {
+      log.warning(`cannot send ${name} to ${parameters.name}: ${(error as Error).message}`)
+    }
   }
 }
 
