@@ -62,6 +62,7 @@ commands = {
   'append': lambda options: fcntl.fcntl(options['fd'], fcntl.F_SETFL, os.O_APPEND),
   'path': lambda options: os.open('/proc/self/fd/%d' % options['fd'], 0o10000000),
   'read': lambda options: sorted(set(os.pread(options['fd'], 8192, 0))),
+  'be': lambda options: os.setresuid(*options['uids']),
   'size': lambda options: os.fstat(options['fd']).st_size,
 }
 for line in sys.stdin:
@@ -281,6 +282,23 @@ describe.skipIf(lackUsers)(`other users${lackUsers ? ` (${lackUsers})` : ''}`, (
     guard.add({ pid: theirs.pid, uid: nobody, fd, length: 4096 })
     guard.wipe()
     expect(await theirs.tell({ do: 'read', fd })).toBe('[0]')
+  })
+
+  it.skipIf(lackPython).each([
+    ['real', [0, nobody, nobody]],
+    ['effective', [nobody, 0, nobody]],
+    ['saved', [nobody, nobody, 0]],
+  ])('have none guarded once their %s user is another, as by a setuid program', async (_, uids) => {
+    const theirs = startHolder()
+    const fd = await theirs.ask({ do: 'create' })
+    await theirs.tell({ do: 'be', uids })
+    const pidfd = addon.pidfdOpen(theirs.pid)
+    const request = { pid: theirs.pid, uid: nobody, fd, length: 4096 }
+    expect(refusal({ ...request, pidfd })).toContain(`not of the user ${nobody}`)
+    expect(refusal(request)).toContain(`not of the user ${nobody}`)
+    // Root may overwrite what it likes.
+    guard.add({ ...request, uid: 0, pidfd }).close()
+    closeSync(pidfd)
   })
 
   it('are told what the daemon lacks where it may not take descriptors', () => {

@@ -1,6 +1,7 @@
-import { closeSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import type { NativeAddon } from 'snapsafe/native'
 import { NotProtectableError } from './not-protectable-error.ts'
+import { isOfUser } from './process-status.ts'
 
 /** include/uapi/linux/fcntl.h */
 const sealShrink = 0x2
@@ -17,8 +18,8 @@ export interface MemoryRequest {
   /** How many bytes are to be protected, from the first. */
   readonly length: number
   /**
-   * A descriptor of that process, where the caller has one that is known to be right; it stays the caller's. Without it, a
-   * process of the same number and the same user is taken for it.
+   * A descriptor of that process, where the caller has one that is known to be right; it stays the caller's. Without it, the
+   * process that has the number now is taken for it.
    */
   readonly pidfd?: number | undefined
 }
@@ -37,10 +38,17 @@ export function takeMemory(addon: NativeAddon, request: MemoryRequest): number {
 
 function takeDescriptor(addon: NativeAddon, { pid, uid, fd, pidfd }: MemoryRequest): number {
   let own: number | undefined
+  let taken: number | undefined
   try {
-    if (pidfd === undefined) own = openProcess(addon, pid, uid)
-    return addon.pidfdGetFd(pidfd ?? (own as number), fd)
+    if (pidfd === undefined) own = addon.pidfdOpen(pid)
+    const from = pidfd ?? (own as number)
+    checkUser(addon, from, pid, uid)
+    taken = addon.pidfdGetFd(from, fd)
+    // It may have become somebody else just before that.
+    checkUser(addon, from, pid, uid)
+    return taken
   } catch (error) {
+    if (taken !== undefined) closeSync(taken)
     if (error instanceof NotProtectableError) throw error
     throw new NotProtectableError(explain(error, pid, fd), { cause: error })
   } finally {
@@ -49,26 +57,14 @@ function takeDescriptor(addon: NativeAddon, { pid, uid, fd, pidfd }: MemoryReque
 }
 
 /**
- * The process that has the number now. The one that connected may have ended, and another may have its number: of another
- * user it must not be, or anybody could have the memory of others overwritten. Root may do that anyway.
+ * The one that connected may have ended, and another may have its number; or it may have become privileged since, by a program
+ * that is setuid. Of another user it must not be, or anybody could have the memory of others overwritten. Root may do that anyway.
  */
-function openProcess(addon: NativeAddon, pid: number, uid: number): number {
-  const pidfd = addon.pidfdOpen(pid)
-  try {
-    const status = uid === 0 ? undefined : readFileSync(`/proc/${pid}/status`, 'utf8')
-    // Still the same: then what was read is of this process.
-    addon.pidfdSendSignal(pidfd, 0)
-    if (status === undefined || effectiveUid(status) === uid) return pidfd
-    throw new NotProtectableError(`process ${pid} is not of the user ${uid}, who connected`)
-  } catch (error) {
-    closeSync(pidfd)
-    throw error
-  }
-}
-
-/** See proc_pid_status(5): real, effective, saved and file system. */
-function effectiveUid(status: string): number {
-  return Number(/^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN)
+function checkUser(addon: NativeAddon, pidfd: number, pid: number, uid: number): void {
+  const isOfCaller = uid === 0 || isOfUser(pid, uid)
+  // Still the same: then what was read is of this process.
+  addon.pidfdSendSignal(pidfd, 0)
+  if (!isOfCaller) throw new NotProtectableError(`process ${pid} is not of the user ${uid}, who connected`)
 }
 
 /** What is wrong with a file; undefined where all of it can be overwritten, now and later. */
