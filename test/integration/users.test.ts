@@ -115,6 +115,38 @@ describe.skipIf(lack)(`other users${lack ? ` (${lack})` : ''}`, () => {
     })
   })
 
+  describe('where a policy says hold', () => {
+    const keys = `{ after_deadline = "hold", user = ${nobody} }`
+    const config = `[watchers]\nmax_deadline = "100ms"\ndeadline = "100ms"\nafter_deadline = "hold"\npolicies = { keys = "hold", named = ${keys} }\n`
+    const late = { tracked: true, deadlineMs: 100 }
+
+    it('nobody takes the name, and holds up ready for ever', async () => {
+      await using holding = await startDaemon({ config })
+      await using one = RawPeer.connectAs(unprivileged, holding.socket)
+      await using two = RawPeer.connectAs(unprivileged, holding.socket)
+      await using three = RawPeer.connectAs(another, holding.socket)
+      await one.call('Watch', { name: 'keys', ...late }, { more: true })
+      await two.call('Watch', { name: 'other', ...late }, { more: true })
+      await three.call('Watch', { name: 'named', ...late }, { more: true })
+      await bump(holding.socket)
+      const { state } = await call(holding.socket, 'Wait', { for: 'ready', timeoutMs: 10_000 })
+      expect(state).toMatchObject({ phase: 'running', degraded: true })
+      expect(namesOf(state.missed)).toEqual(['keys', 'named', 'other'])
+    })
+
+    it('the user that it names is waited for', async () => {
+      await using holding = await startDaemon({ config })
+      await using named = RawPeer.connectAs(unprivileged, holding.socket)
+      await named.call('Watch', { name: 'named', ...late }, { more: true })
+      await bump(holding.socket)
+      await eventually('it is held', async () => {
+        const { entries } = await call(holding.socket, 'GetLog', { last: 1 })
+        return entries[0]?.answers.some(({ name, answer }) => name === 'named' && answer === 'held')
+      })
+      expect((await stateOf(holding.socket)).phase).toBe('adjusting')
+    })
+  })
+
   describe('the watchers of one user', () => {
     it('are not shown to another, neither listed nor as missed; root sees all', async () => {
       await eventually('those of other tests are gone', async () => {

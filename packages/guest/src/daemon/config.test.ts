@@ -78,6 +78,12 @@ describe('the configuration', () => {
       ':3: freeze.groups.1: "web.slice" is not the path of a cgroup: it begins with a slash',
     ],
     ['a group with a way out', '[freeze]\nexcept = ["/a/../b"]\n', ':2: freeze.except.0: "/a/../b" is not'],
+    [
+      'a policy for nobody',
+      '[watchers.policies]\nkeys = { after_deadline = "hold" }\n',
+      ':2: watchers.policies.keys: is neither "report", "hold", "restart" or "kill" nor { after_deadline',
+    ],
+    ['a policy that there is not', '[watchers]\npolicies = { keys = "wait" }\n', 'keys: is neither "report"'],
     ['text that is not TOML', '[daemon]\ngroup = \n', ':2: '],
     ['a table that is a value', 'daemon = 3\n', ':1: daemon: '],
   ])('refuses %s', (_, text, message) => {

@@ -9,6 +9,18 @@ export const defaultConfigPath = '/etc/snapsafe/snapsafed.toml'
 
 const deadlinePolicy = z.enum(['report', 'hold', 'restart', 'kill'])
 
+const namedPolicy = z.union(
+  [
+    deadlinePolicy,
+    /** For the watchers of one user alone, by name or number: anybody can take any name. */
+    z.strictObject({ after_deadline: deadlinePolicy, user: z.union([z.string().min(1), z.int().min(0)]) }),
+  ],
+  {
+    error:
+      'is neither "report", "hold", "restart" or "kill" nor { after_deadline = one of them, user = "name" }',
+  },
+)
+
 const schema = z.strictObject({
   daemon: z
     .strictObject({
@@ -29,10 +41,10 @@ const schema = z.strictObject({
       max_per_user: z.int().min(1).max(65_536).default(1024),
       /** How long a watcher that owes something, and whose connection is gone, may take to come back. */
       grace: durationMs.prefault('2500ms'),
-      /** What is done about one that has not adjusted: name it; wait for it all the same; restart its unit; kill it. */
+      /** What is done about one that has not adjusted: name it; wait for it all the same, where it is root's or the group's; restart its unit; kill it. */
       after_deadline: deadlinePolicy.default('report'),
-      /** The same for watchers of a name. */
-      policies: z.record(z.string(), deadlinePolicy).default({}),
+      /** The same for watchers of a name, of anybody or of one user. */
+      policies: z.record(z.string(), namedPolicy).default({}),
     })
     .refine(({ deadline, max_deadline }) => deadline <= max_deadline, {
       message: 'deadline is longer than max_deadline; shorten it, or raise max_deadline',

@@ -8,6 +8,7 @@ import { adopt } from './adopt.ts'
 import type { Manager } from './manager.ts'
 import { closeManager } from './open-manager.ts'
 import type { CloseLater, Parts } from './parts.ts'
+import { warnOfUnknownUsers } from './policy.ts'
 import { ApiServer } from './server.ts'
 import type { SourceBoard } from './source-board.ts'
 import type { Telling } from './untold.ts'
@@ -31,6 +32,7 @@ export interface OpenedServer {
 export function openServer(parts: ServerParts, closeLater: CloseLater): OpenedServer {
   const { addon, paths, config, log, freeze, kernelRandom, memory, manager, board, sampleSources } = parts
   const { stored, listening } = parts.inherited
+  warnOfUnknownUsers(config.watchers, log)
   const fdStore = new FdStore({ addon, stored, warn: log.warning })
   const server = new ApiServer({
     context: { addon, manager, config, log, sources: board, sampleSources, kernelRandom, memory, freeze },

@@ -2,12 +2,13 @@ import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { Methods, ServerCall, WatchEvent } from 'snapsafe/protocol'
 import { serviceErrors } from 'snapsafe/protocol'
-import type { DeadlinePolicy, WatcherOwner, WatcherRecord } from '../orchestrator/watcher-table.ts'
+import type { WatcherOwner, WatcherRecord } from '../orchestrator/watcher-table.ts'
 import type { PeerProcess } from '../system/peer-process.ts'
 import { isGone } from '../system/process-status.ts'
 import type { ApiContext } from './api.ts'
 import { apiError } from './api-error.ts'
 import type { WatcherLink } from './change.ts'
+import { policyFor } from './policy.ts'
 import { isTold, type Telling, untoldTo } from './untold.ts'
 import { viewState } from './view.ts'
 
@@ -119,7 +120,7 @@ async function serve(
 function record({ parameters }: WatchCall, { manager, config, caller }: ApiContext, owner: WatcherOwner) {
   const { name, tracked, deadlineMs, adjustedTo, registeredAtUsec, stage, beforeSnapshot, notify, signal } =
     given(parameters)
-  const { deadline, max_deadline, wait_for, after_deadline, policies } = config.watchers
+  const { deadline, max_deadline, wait_for } = config.watchers
   const nowUsec = manager.nowUsec()
   const isWaitedFor = wait_for === 'everybody' || caller.privileged
   return {
@@ -127,7 +128,7 @@ function record({ parameters }: WatchCall, { manager, config, caller }: ApiConte
     tracked: (tracked ?? false) && isWaitedFor,
     stage: stage ?? 'application',
     deadlineMs: Math.min(deadlineMs ?? deadline, max_deadline),
-    policy: feasible(policies[name] ?? after_deadline, owner),
+    policy: policyFor(name, { ...owner, privileged: caller.privileged }, config.watchers),
     beforeSnapshot: (beforeSnapshot ?? false) && isWaitedFor,
     ...(notify !== undefined && { notify }),
     ...(signal !== undefined && { signal }),
@@ -135,11 +136,6 @@ function record({ parameters }: WatchCall, { manager, config, caller }: ApiConte
     registeredAtUsec: Math.min(registeredAtUsec ?? nowUsec, nowUsec),
     adjustedTo: adjustedTo ?? manager.state.generation,
   } as const
-}
-
-/** Whoever is not known to live cannot be ended, only named. */
-function feasible(policy: DeadlinePolicy, { startTicks }: WatcherOwner): DeadlinePolicy {
-  return startTicks === 0 && (policy === 'kill' || policy === 'restart') ? 'report' : policy
 }
 
 function check({ parameters }: WatchCall, { manager, config, caller }: ApiContext): void {
