@@ -3,7 +3,7 @@ import { startPause } from './pause.ts'
 import type { VarlinkClient } from './varlink/client.ts'
 
 const firstRetryMs = 100
-/** Under the time that a daemon which died while it was adjusting gives its watchers to come back (2 s). */
+/** Under the time that a daemon which died while it was adjusting gives its watchers to come back (2.5 s). */
 const lastRetryMs = 1500
 const connectTimeoutMs = 5000
 
