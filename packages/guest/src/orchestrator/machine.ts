@@ -67,10 +67,10 @@ export function step(state: OrchestratorState, event: OrchestratorEvent): Step {
 export function checkConfirmation(
   state: OrchestratorState,
   id: string,
-  owner: Pick<WatcherOwner, 'pid' | 'uid'>,
+  claimant: WatcherOwner,
   generation: number,
 ): 'ok' | 'no-such-watcher' | 'not-owner' | 'stale' {
-  const verdict = checkOwner(state, id, owner)
+  const verdict = checkOwner(state, id, claimant)
   if (verdict !== 'ok') return verdict
   // A restore whose generation is not out yet makes every confirmation one of the past.
   return generation === state.generation && !state.pending ? 'ok' : 'stale'
@@ -80,23 +80,26 @@ export function checkConfirmation(
 export function checkPrepared(
   state: OrchestratorState,
   id: string,
-  owner: Pick<WatcherOwner, 'pid' | 'uid'>,
+  claimant: WatcherOwner,
   quiesce: number,
 ): 'ok' | 'no-such-watcher' | 'not-owner' | 'stale' {
-  const verdict = checkOwner(state, id, owner)
+  const verdict = checkOwner(state, id, claimant)
   if (verdict !== 'ok') return verdict
   return isAsked(state, id, quiesce) ? 'ok' : 'stale'
 }
 
-/** Whether a process may speak for a watcher. */
+/** Whether a process may speak for a watcher: it is the one that registered, and not another with its pid. */
 export function checkOwner(
   state: OrchestratorState,
   id: string,
-  owner: Pick<WatcherOwner, 'pid' | 'uid'>,
+  claimant: WatcherOwner,
 ): 'ok' | 'no-such-watcher' | 'not-owner' {
   const watcher = state.watchers.get(id)
   if (!watcher) return 'no-such-watcher'
-  return watcher.owner.pid === owner.pid && watcher.owner.uid === owner.uid ? 'ok' : 'not-owner'
+  const { pid, uid, startTicks } = watcher.owner
+  // Of an owner that had ended when it registered, and of those of other PID namespaces, no more is known.
+  const isSame = startTicks === 0 || startTicks === claimant.startTicks
+  return pid === claimant.pid && uid === claimant.uid && isSame ? 'ok' : 'not-owner'
 }
 
 /** Ends what would leave somebody frozen. Whether a frozen workload is the original's or a copy's, nobody can know. */

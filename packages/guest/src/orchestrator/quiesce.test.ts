@@ -144,7 +144,7 @@ describe('a veto', () => {
     expect(checkPrepared(play.state, '1', owner, 1)).toBe('stale')
     expect(checkPrepared(play.state, '4', owner, 1)).toBe('stale')
     expect(checkPrepared(play.state, '9', owner, 1)).toBe('no-such-watcher')
-    expect(checkPrepared(play.state, '3', { pid: 1, uid: 1 }, 1)).toBe('not-owner')
+    expect(checkPrepared(play.state, '3', { ...owner, pid: 1 }, 1)).toBe('not-owner')
     expect(play.prepared('1', 'no').effects).toEqual([])
     expect(play.prepared('9', 'no').effects).toEqual([])
     const frozen = new Play().join('1', { beforeSnapshot }).quiesce().prepared('1')

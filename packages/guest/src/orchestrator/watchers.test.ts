@@ -120,8 +120,11 @@ describe('a watcher', () => {
   it('is confirmed by its own process only, and for the current generation only', () => {
     const { state } = new Play().join('1').restored()
     expect(checkConfirmation(state, '1', owner, 1)).toBe('ok')
-    expect(checkConfirmation(state, '1', { pid: 101, uid: 1000 }, 1)).toBe('not-owner')
-    expect(checkConfirmation(state, '1', { pid: 100, uid: 0 }, 1)).toBe('not-owner')
+    expect(checkConfirmation(state, '1', { ...owner, pid: 101 }, 1)).toBe('not-owner')
+    expect(checkConfirmation(state, '1', { ...owner, uid: 0 }, 1)).toBe('not-owner')
+    // The pid is another process's by now; or the one that has the connection's pid is not known.
+    expect(checkConfirmation(state, '1', { ...owner, startTicks: 8 }, 1)).toBe('not-owner')
+    expect(checkConfirmation(state, '1', { ...owner, startTicks: 0 }, 1)).toBe('not-owner')
     expect(checkConfirmation(state, '1', owner, 0)).toBe('stale')
     expect(checkConfirmation(state, '9', owner, 1)).toBe('no-such-watcher')
     const play = new Play(state).restore()
