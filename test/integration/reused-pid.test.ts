@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { processStat } from '../../packages/guest/src/system/process-stat.ts'
 import { before, type DaemonProcess, startDaemon } from '../support/daemon-process.ts'
 import { lacking } from '../support/needs.ts'
-import { bump, call } from '../support/test-watcher.ts'
+import { bump, call, stateOf } from '../support/test-watcher.ts'
 
 const program = join(import.meta.dirname, '../support/reused-pid.py')
 const lack = lacking('root', 'python3') ?? lackingChoice()
@@ -17,15 +17,10 @@ class Heir {
   readonly #child: ChildProcess
   readonly #lines: AsyncIterator<string>
 
-  constructor(socket: string, parameters: object) {
-    const frame = {
-      method: `${interfaceName}.Watch`,
-      parameters: { name: 'heir', ...parameters },
-      more: true,
-    }
-    const child = spawn('python3', [program, socket, JSON.stringify(frame)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
+  /** Sends the first frame; if the victim is to send one, that comes before, and the first at `goOn`. */
+  constructor(socket: string, ...frames: readonly object[]) {
+    const texts = frames.map((frame) => JSON.stringify(frame))
+    const child = spawn('python3', [program, socket, ...texts], { stdio: ['pipe', 'pipe', 'inherit'] })
     this.#child = child
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   }
@@ -40,24 +35,33 @@ class Heir {
     return { victim: Number(await this.next()), reply: JSON.parse(await this.next()) }
   }
 
+  goOn(): void {
+    this.#child.stdin?.write('\n')
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.stdin?.end()
   }
 }
 
+function watching(parameters: object) {
+  return { method: `${interfaceName}.Watch`, parameters: { name: 'heir', ...parameters }, more: true }
+}
+
+let daemon: DaemonProcess
+afterEach(() => daemon[Symbol.asyncDispose]())
+
 describe.skipIf(lack)(
   `a watcher whose process had ended when it registered${lack ? ` (${lack})` : ''}`,
   () => {
-    let daemon: DaemonProcess
     beforeEach(async () => {
       daemon = await startDaemon({
         config: '[watchers]\ndeadline = "100ms"\npolicies = { heir = "kill" }\n',
       })
     })
-    afterEach(() => daemon[Symbol.asyncDispose]())
 
     it('has nobody killed in its place: it is reported', async () => {
-      await using heir = new Heir(daemon.socket, { tracked: true })
+      await using heir = new Heir(daemon.socket, watching({ tracked: true }))
       const { victim, reply } = await heir.begin()
       expect(reply.parameters.event).toBe('registered')
       await bump(daemon.socket)
@@ -69,7 +73,7 @@ describe.skipIf(lack)(
     })
 
     it('has nobody signalled in its place', async () => {
-      await using heir = new Heir(daemon.socket, { notify: 'signal', signal: 'SIGHUP' })
+      await using heir = new Heir(daemon.socket, watching({ notify: 'signal', signal: 'SIGHUP' }))
       const { victim, reply } = await heir.begin()
       expect(reply).toMatchObject({
         error: 'org.varlink.service.InvalidParameter',
@@ -80,6 +84,20 @@ describe.skipIf(lack)(
     })
   },
 )
+
+describe.skipIf(lack)(`the connection of a process that has ended${lack ? ` (${lack})` : ''}`, () => {
+  it.each(['Confirm', 'ConfirmQuiesce', 'Leave'])('says no %s for another with its pid', async (method) => {
+    daemon = await startDaemon()
+    const { generation } = await stateOf(daemon.socket)
+    const more = { Confirm: { generation }, ConfirmQuiesce: { quiesce: 1 }, Leave: {} }[method]
+    const claim = { method: `${interfaceName}.${method}`, parameters: { watcher: '1', ...more } }
+    await using heir = new Heir(daemon.socket, claim, watching({ tracked: true }))
+    const { reply } = await heir.begin()
+    expect(reply.parameters).toMatchObject({ event: 'registered', watcher: '1' })
+    heir.goOn()
+    expect(JSON.parse(await heir.next()).error).toBe(`${interfaceName}.NotOwner`)
+  })
+})
 
 /** Why pids cannot be chosen here: it takes CAP_CHECKPOINT_RESTORE in the PID namespace. */
 function lackingChoice(): string | undefined {
