@@ -33,6 +33,7 @@ describe.skipIf(lack)(`in a guest of its own${lack ? ` (${lack})` : ''}`, () => 
       'kernel-log': 'ok',
       'vmgenid-device': 'ok',
       'vmgenid-driver': 'ok',
+      freeze: 'ok',
     })
   })
 })

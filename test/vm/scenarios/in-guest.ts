@@ -26,7 +26,7 @@ export const inGuest: Scenario<InGuestResult> = {
     const say = onProgress ?? (() => {})
     const shared = { onProgress: say, ...(signal && { signal }) }
     await using guest = await bootGuest({ kernel, trees: snapsafeTrees(), ...shared })
-    await startDaemon(guest)
+    await startDaemon(guest, { config: '[freeze]\ngroups = ["/workload"]\n' })
 
     say('forging the kernel line')
     const generationAfterForgery = await forge(guest)
