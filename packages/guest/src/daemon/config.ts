@@ -34,7 +34,7 @@ const schema = z.strictObject({
     .strictObject({
       /** For a watcher that asks for none. */
       deadline: durationMs.prefault('10s'),
-      /** No generation waits longer than this for anybody. */
+      /** No stage of a generation waits longer than this for anybody. */
       max_deadline: durationMs.prefault('60s'),
       /** Whose watchers are waited for, and may veto; with `privileged`, those of others are told, and hold up nothing. */
       wait_for: z.enum(['everybody', 'privileged']).default('everybody'),
