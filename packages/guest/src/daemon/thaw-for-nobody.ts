@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { thawRecorded } from '../system/cgroup/thaw-recorded.ts'
-import { isGone } from '../system/process-status.ts'
 import type { Log } from './log.ts'
 import type { DaemonPaths } from './paths.ts'
 
@@ -18,8 +17,8 @@ function isHeld(lock: string): boolean {
   try {
     const pid = Number(readFileSync(lock, 'utf8').trim())
     // The lock itself cannot be asked without the addon, whose lack may be what stands in the way.
-    const isDaemon = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('snapsafed')
-    return isDaemon && pid !== process.pid && !isGone(pid, 0)
+    // A process that has ended has no command line.
+    return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('snapsafed')
   } catch {
     return false
   }
