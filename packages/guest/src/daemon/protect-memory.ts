@@ -32,13 +32,18 @@ function addRegion({ parameters }: ProtectCall, { memory, caller }: ApiContext):
   const { fd, length } = parameters
   const { pid, uid } = caller
   checkMemoryLimits(caller, length, memory)
-  const pidfd = caller.openPidfd()
+  const peer = caller.openProcess()
+  if (!peer) {
+    throw apiError('NotProtectable', {
+      reason: 'the process that connected has ended, or is of another PID namespace',
+    })
+  }
   try {
-    return memory.add({ pid, uid, fd, length, pidfd })
+    return memory.add({ pid, uid, fd, length, pidfd: peer.pidfd })
   } catch (error) {
     if (!(error instanceof NotProtectableError)) throw error
     throw apiError('NotProtectable', { reason: error.message })
   } finally {
-    if (pidfd !== undefined) closeSync(pidfd)
+    closeSync(peer.pidfd)
   }
 }
