@@ -14,9 +14,10 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { initial } from '../../../../test/support/orchestrator/stored.ts'
 import type { OrchestratorEvent } from '../orchestrator/events.ts'
 import { step } from '../orchestrator/machine.ts'
-import { beginWith, type OrchestratorState } from '../orchestrator/state.ts'
+import type { OrchestratorState } from '../orchestrator/state.ts'
 import { type Saved, StateStore, type StoreRecord } from './store.ts'
 import { isTelling } from './untold.ts'
 
@@ -261,17 +262,7 @@ function another(): StateStore {
 }
 
 function start(): OrchestratorState {
-  return beginWith({
-    generation: 0,
-    generationId: 'a'.repeat(32),
-    phase: 'running',
-    cause: 'boot',
-    kernelRandom: 'boot',
-    changedAtUsec: 0,
-    readyAtUsec: 0,
-    holdUntilUsec: 0,
-    limits: { maxDeadlineMs: 60_000, graceMs: 2500 },
-  })
+  return initial()
 }
 
 function saved(state = start()): Saved {

@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { initial } from '../../../../test/support/orchestrator/stored.ts'
 import type { OrchestratorEvent } from '../orchestrator/events.ts'
 import { step } from '../orchestrator/machine.ts'
-import { beginWith, type OrchestratorState } from '../orchestrator/state.ts'
+import type { OrchestratorState } from '../orchestrator/state.ts'
 import type { WatcherRecord } from '../orchestrator/watcher-table.ts'
 import { StateStore } from './store.ts'
 import { untoldTo } from './untold.ts'
@@ -28,17 +29,7 @@ let state: OrchestratorState
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'snapsafe-untold-'))
   store = new StateStore(join(folder, 'daemon.json'), log)
-  state = beginWith({
-    generation: 0,
-    generationId: 'a',
-    phase: 'running',
-    cause: 'boot',
-    kernelRandom: 'boot',
-    changedAtUsec: 0,
-    readyAtUsec: 0,
-    holdUntilUsec: 0,
-    limits: { maxDeadlineMs: 60_000, graceMs: 2500 },
-  })
+  state = initial()
   store.write({ state, memories: new Map(), credits: new Map() })
 })
 afterEach(() => {

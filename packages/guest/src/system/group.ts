@@ -1,16 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { numberOfName } from './number-of-name.ts'
 
 /** The number of a group of /etc/group, or undefined where there is no such group. */
-export function groupId(name: string, file = '/etc/group'): number | undefined {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch {
-    return undefined
-  }
-  for (const line of text.split('\n')) {
-    const [group, , id] = line.split(':')
-    if (group === name && id !== undefined && /^\d+$/.test(id)) return Number(id)
-  }
-  return undefined
+export function groupId(name: string): number | undefined {
+  return numberOfName('/etc/group', name)
 }
