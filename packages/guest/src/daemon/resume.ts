@@ -96,8 +96,13 @@ function hostEvidence(restoreId: string | undefined): SourceEvidence {
 }
 
 /** Sources speak some time after the first instruction of a copy: nothing is thawed before they had the time. */
-async function lookAgain({ manager, config, sampleSources }: ApiContext, signal: AbortSignal): Promise<void> {
+async function lookAgain(
+  { manager, config, log, sources, sampleSources }: ApiContext,
+  signal: AbortSignal,
+): Promise<void> {
   if (!manager.state.snapshot || manager.state.pending) return
+  if (!sources.list().some(({ status }) => status === 'working'))
+    log.warning('no source can see a restore here, and the host does not say: this is taken for the original')
   await delay(config.freeze.settle, undefined, { signal }).catch(() => undefined)
   sampleSources()
 }

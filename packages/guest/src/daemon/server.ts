@@ -15,6 +15,7 @@ import type { FdStore } from '../system/fd-store.ts'
 import { type ApiContext, apiFor } from './api.ts'
 import { type Caller, identifyCaller } from './caller.ts'
 import { KeptConnection } from './kept-connection.ts'
+import { PerUser } from './per-user.ts'
 import type { Telling } from './untold.ts'
 import { parametersOf, watchAgain } from './watch.ts'
 
@@ -47,7 +48,7 @@ export class ApiServer {
   readonly #options: ServerOptions
   readonly #server: Server
   readonly #connections = new Map<ServerConnection, KeptConnection>()
-  readonly #perUser = new Map<number, number>()
+  readonly #perUser = new PerUser()
   #turnedAwayAtMs = Number.NEGATIVE_INFINITY
   #cutOffAtMs = Number.NEGATIVE_INFINITY
 
@@ -130,6 +131,7 @@ export class ApiServer {
   ): void {
     const { context, service, fdStore } = this.#options
     const kept = new KeptConnection(fdStore, socket)
+    const forget = this.#perUser.add(caller.uid)
     const connection = new ServerConnection(socket, {
       interfaces: [generationInterface()],
       service,
@@ -140,12 +142,12 @@ export class ApiServer {
       onInternalError: (error, method) =>
         context.log.error(`${method} failed: ${(error as Error)?.stack ?? error}`),
       onClose: (reason) => {
-        this.#forget(connection, caller)
+        this.#connections.delete(connection)
+        forget()
         this.#logCutOff(caller, reason)
       },
     })
     this.#connections.set(connection, kept)
-    this.#perUser.set(caller.uid, (this.#perUser.get(caller.uid) ?? 0) + 1)
   }
 
   /** At most a line a second: whoever is turned away must not fill the log instead. */
@@ -171,13 +173,6 @@ export class ApiServer {
     if (privileged) return open < maxConnections
     // A watcher confirms on a second connection, and all of a user's may do so at once.
     const perUser = 2 * this.#options.context.config.watchers.max_per_user + connectionsBesideWatchers
-    return open < maxConnections - reservedConnections && (this.#perUser.get(uid) ?? 0) < perUser
-  }
-
-  #forget(connection: ServerConnection, { uid }: Caller): void {
-    this.#connections.delete(connection)
-    const left = (this.#perUser.get(uid) ?? 1) - 1
-    if (left > 0) this.#perUser.set(uid, left)
-    else this.#perUser.delete(uid)
+    return open < maxConnections - reservedConnections && this.#perUser.get(uid) < perUser
   }
 }

@@ -52,9 +52,9 @@ export function stepOf(
     case 'wipe-memory':
       return 'memory-wiped'
     case 'publish':
-      return after.generation === before.generation ? undefined : 'page-changed'
+      return hasUndone(after, 'kernel-unique', 'page-changed') ? 'page-changed' : undefined
     case 'thaw':
-      return before.snapshot === undefined || before.snapshot.step === 'watchers' ? undefined : 'thawed'
+      return isFreezing(before) || hasUndone(after, 'frozen', 'thawed') ? 'thawed' : undefined
     case 'tell':
       return `told-${effect.stage}`
     case 'announce':
@@ -64,6 +64,16 @@ export function stepOf(
     default:
       return undefined
   }
+}
+
+/** Whether the last entry has a step and not the one that follows from it: a daemon may have died in between. */
+function hasUndone({ log }: OrchestratorState, step: LogStepName, following: LogStepName): boolean {
+  const steps = log.at(-1)?.steps.map((each) => each.step) ?? []
+  return steps.includes(step) && !steps.includes(following)
+}
+
+function isFreezing({ snapshot }: OrchestratorState): boolean {
+  return snapshot !== undefined && snapshot.step !== 'watchers'
 }
 
 /** Adds what was done, with the time at which it was, to an entry; also to one that ended in it. */

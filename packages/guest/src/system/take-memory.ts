@@ -17,11 +17,8 @@ export interface MemoryRequest {
   readonly fd: number
   /** How many bytes are to be protected, from the first. */
   readonly length: number
-  /**
-   * A descriptor of that process, where the caller has one that is known to be right; it stays the caller's. Without it, the
-   * process that has the number now is taken for it.
-   */
-  readonly pidfd?: number | undefined
+  /** A descriptor of that process; it stays the caller's. */
+  readonly pidfd: number
 }
 
 /**
@@ -37,28 +34,22 @@ export function takeMemory(addon: NativeAddon, request: MemoryRequest): number {
 }
 
 function takeDescriptor(addon: NativeAddon, { pid, uid, fd, pidfd }: MemoryRequest): number {
-  let own: number | undefined
   let taken: number | undefined
   try {
-    if (pidfd === undefined) own = addon.pidfdOpen(pid)
-    const from = pidfd ?? (own as number)
-    checkUser(addon, from, pid, uid)
-    taken = addon.pidfdGetFd(from, fd)
+    checkUser(addon, pidfd, pid, uid)
+    taken = addon.pidfdGetFd(pidfd, fd)
     // It may have become somebody else just before that.
-    checkUser(addon, from, pid, uid)
+    checkUser(addon, pidfd, pid, uid)
     return taken
   } catch (error) {
     if (taken !== undefined) closeSync(taken)
     if (error instanceof NotProtectableError) throw error
     throw new NotProtectableError(explain(error, pid, fd), { cause: error })
-  } finally {
-    if (own !== undefined) closeSync(own)
   }
 }
 
 /**
- * The one that connected may have ended, and another may have its number; or it may have become privileged since, by a program
- * that is setuid. Of another user it must not be, or anybody could have the memory of others overwritten. Root may do that anyway.
+ * The one that connected may have become privileged since, by a program that is setuid. Of another user it must not be, or anybody could have the memory of others overwritten. Root may do that anyway.
  */
 function checkUser(addon: NativeAddon, pidfd: number, pid: number, uid: number): void {
   const isOfCaller = uid === 0 || isOfUser(pid, uid)
@@ -99,8 +90,7 @@ function explain(error: unknown, pid: number, fd: number): string {
     case 'ENOENT':
       return `process ${pid} has ended`
     case 'ERR_OUT_OF_RANGE':
-      // 0 is what SO_PEERCRED gives for a process that has no number here.
-      return pid > 0 ? `${fd} is no descriptor` : 'the process is in another PID namespace'
+      return `${fd} is no descriptor`
     case 'ENOSYS':
       return 'the kernel is older than Linux 5.6'
     default:
