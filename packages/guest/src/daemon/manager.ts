@@ -1,41 +1,21 @@
-import type { NativeAddon } from 'snapsafe/native'
-import type { LogStep, PageWriter, Running } from 'snapsafe/protocol'
+import type { LogStep, PageWriter } from 'snapsafe/protocol'
 import type { OrchestratorEffect, OrchestratorEvent } from '../orchestrator/events.ts'
 import { stepOf } from '../orchestrator/log.ts'
 import { step } from '../orchestrator/machine.ts'
 import { nextWakeUsec, type OrchestratorState } from '../orchestrator/state.ts'
-import type { DeadlinePolicy, WatcherRecord } from '../orchestrator/watcher-table.ts'
 import { type MergeState, merge } from '../sources/merge.ts'
 import type { SourceEvidence, SourceMemory } from '../sources/source.ts'
-import type { KernelRandomDoor } from '../system/kernel-random.ts'
 import { Audience } from './audience.ts'
-import type { Log } from './log.ts'
-import { printable } from './printable.ts'
+import { describeChange } from './describe-change.ts'
+import { type EffectDoors, Effects } from './effects.ts'
 import type { Saved, StateStore, StoreRecord } from './store.ts'
 import { isTelling } from './untold.ts'
 
 /** setTimeout takes no more. */
 const maxTimerMs = 2 ** 31 - 1
-const maxWhyChars = 1000
 
-export interface ManagerOptions {
-  readonly addon: NativeAddon
+export interface ManagerOptions extends EffectDoors {
   readonly page: PageWriter
-  readonly kernelRandom: KernelRandomDoor
-  readonly memory: { wipe(): { readonly regions: number; readonly failures: readonly Error[] } }
-  readonly freezer: {
-    freeze(options: {
-      callerPid: number
-      signal: AbortSignal
-    }): Promise<{ readonly frozen: readonly string[]; readonly running: readonly Running[] }>
-    thaw(): void
-  }
-  /** Restarts or kills the process of a watcher; rejects with why it cannot. */
-  readonly enforce: (
-    watcher: WatcherRecord,
-    policy: Extract<DeadlinePolicy, 'restart' | 'kill'>,
-  ) => Promise<void>
-  readonly log: Log
   readonly store: StateStore
   readonly saved: Saved
   /** Names of the sources, for merging what they say. */
@@ -60,6 +40,7 @@ export class Manager {
   /** Who is told of what. */
   readonly audience = new Audience()
   readonly #options: ManagerOptions
+  readonly #effects: Effects
   readonly #memories: Map<string, SourceMemory>
   readonly #waiting: StoreRecord[] = []
   #state: OrchestratorState
@@ -67,10 +48,15 @@ export class Manager {
   #dispatching = false
   #closed = false
   #timer: NodeJS.Timeout | undefined
-  #freezing: AbortController | undefined
 
   constructor(options: ManagerOptions) {
     this.#options = options
+    this.#effects = new Effects({
+      ...options,
+      dispatch: (event) => this.dispatch(event),
+      nowUsec: () => this.nowUsec(),
+      isClosed: () => this.#closed,
+    })
     this.#state = options.saved.state
     this.#memories = new Map(options.saved.memories)
     this.#credits = options.saved.credits
@@ -127,7 +113,7 @@ export class Manager {
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
-    this.#freezing?.abort(new Error('the daemon ends'))
+    this.#effects.giveUpFreezing('the daemon ends')
     this.audience.close()
     this.#options.store.close()
   }
@@ -169,24 +155,23 @@ export class Manager {
   }
 
   #do(effect: OrchestratorEffect): void {
-    const { page, freezer } = this.#options
+    const { page, fatal } = this.#options
     switch (effect.type) {
       case 'wipe-memory':
-        this.#wipeMemory()
+        this.#effects.wipeMemory()
         return
       case 'make-kernel-unique':
-        this.#makeKernelUnique(effect.attempt, effect.kernelReseeded).catch(this.#options.fatal)
+        this.#effects.makeKernelUnique(effect.attempt, effect.kernelReseeded).catch(fatal)
         return
       case 'publish':
         page.publish(pageFields(this.#state))
         if (effect.change === 'counts') this.audience.announce({ type: 'counts' })
         return
       case 'freeze':
-        void this.#freeze(effect.quiesce, effect.callerPid)
+        void this.#effects.freeze(effect.quiesce, effect.callerPid)
         return
       case 'thaw':
-        this.#freezing?.abort(new Error('the planned snapshot is over'))
-        freezer.thaw()
+        this.#effects.thaw()
         return
       case 'ask':
         this.audience.ask(effect.id)
@@ -201,7 +186,7 @@ export class Manager {
         this.audience.announce(effect)
         return
       case 'enforce':
-        void this.#enforce(effect.id, effect.policy)
+        this.#enforce(effect)
         return
       case 'rearm':
         this.#rearm()
@@ -211,64 +196,14 @@ export class Manager {
     }
   }
 
-  #wipeMemory(): void {
-    const { regions, failures } = this.#options.memory.wipe()
-    if (regions > 0) this.#options.log.info(`wiped ${regions} regions of protected memory`)
-    for (const failure of failures) this.#options.log.error(failure.message)
-  }
-
-  async #makeKernelUnique(attempt: number, kernelReseeded: boolean): Promise<void> {
-    const { kernelRandom: door, log, addon } = this.#options
-    // With bytes of the host for this copy, what the kernel has done by itself is not all that can be done.
-    const made =
-      kernelReseeded && !door.hasSeed
-        ? { kernelRandom: 'kernel' as const, detail: 'the kernel reseeded itself' }
-        : await door.makeUnique()
-    // Nobody is told any more, and what is needed for it is being closed.
-    if (this.#closed) return
-    const bad = made.kernelRandom === 'unproven' || made.kernelRandom === 'failed'
-    log[bad ? 'error' : 'info'](`kernel random generator: ${made.detail}`)
-    addon.reseedOpenSSL()
-    const { kernelRandom } = made
-    const generationId = door.drawId()
-    this.dispatch({ type: 'kernel-unique', nowUsec: this.nowUsec(), attempt, kernelRandom, generationId })
-  }
-
-  async #freeze(quiesce: number, callerPid: number): Promise<void> {
-    const { freezer, log } = this.#options
-    const ended = new AbortController()
-    this.#freezing = ended
-    try {
-      const { frozen, running: named } = await freezer.freeze({ callerPid, signal: ended.signal })
-      // Names of processes are in it, and those may be anything.
-      const running = named.map(({ group, why }) => ({ group, why: printable(why, maxWhyChars) }))
-      for (const { group, why } of running) log.warning(`not frozen: ${group}: ${why}`)
-      log.info(`frozen: ${frozen.join(', ') || 'nothing'}`)
-      this.dispatch({ type: 'frozen', nowUsec: this.nowUsec(), quiesce, frozen, running })
-    } catch (error) {
-      const detail = printable((error as Error).message, maxWhyChars)
-      this.dispatch({ type: 'not-frozen', nowUsec: this.nowUsec(), quiesce, detail })
-    }
-  }
-
-  async #enforce(id: string, policy: Extract<DeadlinePolicy, 'restart' | 'kill'>): Promise<void> {
-    const { enforce, log } = this.#options
+  #enforce({ id, policy }: Extract<OrchestratorEffect, { type: 'enforce' }>): void {
     const watcher = this.#state.watchers.get(id)
-    if (!watcher) return
-    const who = `${watcher.name} (pid ${watcher.owner.pid})`
-    log.warning(`${who} has not adjusted: ${policy}`)
-    try {
-      await enforce(watcher, policy)
-    } catch (error) {
-      const detail = (error as Error).message
-      log.error(`cannot ${policy} ${who}: ${detail}`)
-      this.dispatch({ type: 'not-enforced', nowUsec: this.nowUsec(), id, detail })
-    }
+    if (watcher) void this.#effects.enforce(watcher, policy)
   }
 
   #announce(event: 'generation' | 'quiesce' | 'ready' | 'resumed'): void {
     const { log, record } = this.#options
-    log.info(describe(event, this.#state))
+    log.info(describeChange(event, this.#state))
     if (event === 'ready') record(this.#state)
     this.audience.announce({ type: event })
   }
@@ -283,24 +218,6 @@ export class Manager {
     if (wakeUsec === undefined) return
     const ms = Math.min(maxTimerMs, Math.max(1, Math.ceil((wakeUsec - this.nowUsec()) / 1000)))
     this.#timer = setTimeout(() => this.dispatch({ type: 'time', nowUsec: this.nowUsec() }), ms)
-  }
-}
-
-function describe(event: 'generation' | 'quiesce' | 'ready' | 'resumed', state: OrchestratorState): string {
-  const { generation, generationId, cause, watchers, phase } = state
-  switch (event) {
-    case 'generation':
-      return `generation ${generation} (${generationId}, ${cause}), ${watchers.pending} watchers to wait for`
-    case 'ready':
-      return watchers.outdated > 0
-        ? `ready, degraded: ${watchers.outdated} of ${watchers.tracked} watchers have not adjusted`
-        : `ready: ${watchers.tracked} watchers have adjusted`
-    case 'quiesce':
-      return phase === 'quiesced' ? 'quiesced: the snapshot can be taken' : 'a snapshot is planned'
-    case 'resumed':
-      return `the planned snapshot is over: ${state.log.at(-1)?.detail ?? 'there was no restore'}`
-    default:
-      return event satisfies never
   }
 }
 
